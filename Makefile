@@ -1,0 +1,53 @@
+# Every command a person needs; `make` alone lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA ?= ../shared/data
+
+.PHONY: help setup lock demo test test-data check format bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Make .venv with the pinned dependencies and K2 itself
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "K2 needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+lock: ## Pin the dependencies anew (needs uv)
+	uv pip compile --quiet pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \
+	    --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+
+demo: setup ## Generate a market, load it, ingest it, compare with what was injected
+	$(BIN)/python demo/run.py
+
+test: setup ## Every test that needs nothing outside the repository
+	$(BIN)/python -m pytest -n 2 -m "not real_data"
+
+test-data: setup ## The tests on real exchange files (K2_TEST_DATA, default ../shared/data)
+	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -m real_data
+
+check: setup ## Formatting, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Measure; prints tables, writes bench-out/
+	$(BIN)/python bench/log_to_lake.py
+	$(BIN)/python bench/stock_agent.py
+
+clean: ## Remove what was generated; the virtual environment stays
+	rm -rf demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The Faust agents: subscribe, and hand whole batches to ingest."""

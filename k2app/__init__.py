@@ -1,0 +1,1 @@
+"""K2: a market-data lakehouse."""

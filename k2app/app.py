@@ -1,0 +1,260 @@
+"""The Faust application: the one file that sees everything.
+
+`create_app(settings)` wires log, registry, lake, tables, agents, ingest, queries and web views, by explicit calls.
+`faust -A k2app.app` finds `app` through the module's `__getattr__`: importing the module does no work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import faust
+import pyarrow as pa
+from faust.serializers import codecs
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+from pyiceberg.catalog import Catalog
+
+from agents.batches import register as register_agents
+from k2app import topology
+from k2app.errors import OperatorError
+from k2app.faults import from_environment
+from k2app.ingest.flush import Flusher
+from k2app.ingest.positions import LogBounds, Policy
+from k2app.ingest.restore import Restorer
+from k2app.ingest.rows import Source
+from k2app.ingest.schema_cache import SchemaCache
+from k2app.ingest.service import Ingest, Parts
+from k2app.lake.catalog import load, open_catalog
+from k2app.lake.floors import Fingerprint, Place
+from k2app.lake.history import rows_between
+from k2app.lake.tables import Name
+from k2app.lake.writer import Writer
+from k2app.logs import FAUST_LOGGER, get
+from k2app.market.topics import DataType
+from k2app.metrics import Metrics
+from k2app.settings import Settings, read_settings
+from k2app.stream.embedded import log_path
+from k2app.stream.log_file import LogFile
+from k2app.stream.registry import open_registry
+from tables.sequences import ROCKSDB_OPTIONS, SequenceTable, SequenceTables
+
+logger = get(__name__)
+
+BATCH_CODEC = "k2-batch"
+"""Faust codec of batch topics: passes the batch through. Decoding is ingest's: a failure inside Faust is acked away."""
+
+COMMIT_INTERVAL_S = 1.0
+"""Seconds between commits of offsets to the log: a hint for people and lag tools, the lake holds the truth."""
+
+
+class _PassThrough(codecs.Codec):
+    """Codec that leaves values as they are."""
+
+    def _loads(self, s: Any) -> Any:
+        return s
+
+    def _dumps(self, obj: Any) -> Any:
+        return obj
+
+
+class K2App(faust.App):
+    """Faust app with the ingests that its agents feed."""
+
+    logger = FAUST_LOGGER
+    settings: Settings
+    served: topology.Topics
+    batch_topics: frozenset[str]
+    ingests: dict[Name, Ingest]
+    metrics: Metrics
+    on_failure: Callable[[BaseException], Awaitable[None]] | None = None
+
+    async def on_start(self) -> None:
+        """Start the ingests and tie them to the consumer."""
+        await super().on_start()
+        self.consumer.before_revoke = self._revoke
+        for ingest in self.ingests.values():
+            ingest.start(self.consumer)
+
+    async def on_stop(self) -> None:
+        """Flush first: Faust closes its tables before it sends any signal."""
+        for ingest in self.ingests.values():
+            await ingest.stop()
+        await super().on_stop()
+
+    async def fail(self, error: BaseException) -> None:
+        """Stop the worker: something is wrong that it cannot mend."""
+        if self.on_failure is None:
+            await self.crash(error)
+        else:
+            await self.on_failure(error)
+
+    async def assign(self, *_: Any, **__: Any) -> None:
+        """Hand the batch partitions that are ours to their ingests; recovery of the tables is over by now."""
+        ours = {tp for tp in self.consumer.assignment() if tp.topic in self.batch_topics}
+        for ingest in self.ingests.values():
+            await ingest.assign(tp for tp in ours if tp.topic in ingest.sources)
+
+    async def _revoke(self, partitions: set[TP]) -> None:
+        for ingest in self.ingests.values():
+            await ingest.revoke(tp for tp in partitions if tp.topic in ingest.sources)
+
+    async def log_ends(self) -> dict[TP, int]:
+        """Next offset of every batch partition, as of now."""
+        ours = [tp for tp in self.consumer.assignment() if tp.topic in self.batch_topics]
+        ends: dict[TP, int] = await self.consumer.highwaters(*ours)
+        return ends
+
+    async def log_bounds(self, place: Place, floor: int | None) -> LogBounds:
+        """What the log says of one partition; see `k2app.ingest.positions`."""
+        tp = TP(place.topic, place.partition)
+        start = (await self.consumer.earliest_offsets(tp))[tp]
+        end = (await self.consumer.highwaters(tp))[tp]
+        if floor is None or not start < floor <= end:
+            return LogBounds(start, end)
+        batch = await self.consumer.read_batch(tp, floor - 1, 1)
+        if batch is None or batch.first_offset != floor - 1:
+            return LogBounds(start, end)
+        return LogBounds(start, end, Fingerprint(*batch.fingerprint(0)))
+
+
+def create_app(settings: Settings) -> K2App:
+    """Wire the application; makes topics, subjects and tables that are missing.
+
+    Raises
+    ------
+    OperatorError
+        The configuration does not fit what is there.
+    """
+    if not settings.log_url.startswith("sqlite:"):
+        raise OperatorError(
+            f"K2_LOG_URL is {settings.log_url!r}: this version reads the embedded log only (sqlite:///PATH)"
+        )
+    served = topology.topics(settings)
+    log = LogFile(log_path(settings.log_url), synchronous=settings.log.synchronous)
+    registry = open_registry(settings, log)
+    catalog = open_catalog(settings)
+    topology.initialise(settings, served, log, registry, catalog)
+    app = _faust_app(settings, log.log_id, frozenset(served.by_name))
+    app.served = served
+    app.metrics = Metrics(CollectorRegistry())
+    tables = SequenceTables(app, {t: _table(app, t, served) for t in _sequenced(served)})
+    schema_cache = SchemaCache(registry)
+    app.ingests = {
+        Name(data_type.value): _ingest(app, data_type, catalog, tables, schema_cache, log.log_id)
+        for data_type in DataType
+    }
+    for ingest in app.ingests.values():
+        register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
+    app.on_rebalance_complete.connect(app.assign)
+    return app
+
+
+def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str]) -> K2App:
+    codecs.register(BATCH_CODEC, _PassThrough())
+    state = settings.state_dir / log_id
+    state.mkdir(parents=True, exist_ok=True)
+    app = K2App(
+        settings.consumer_group,
+        broker=settings.log_url,
+        store="rocksdb://",
+        datadir=str(state),
+        autodiscover=False,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        topic_disable_leader=True,
+        reply_create_topic=False,
+        # The watermark says what a table is worth, and the lake can rebuild it.
+        recovery_consistency_check=False,
+        web_enabled=settings.web.enabled,
+        web_bind=settings.web.host,
+        web_host=settings.web.host,
+        web_port=settings.web.port,
+        web_in_thread=False,
+        worker_redirect_stdouts=False,
+    )
+    app.settings = settings
+    app.batch_topics = batch_topics
+    return app
+
+
+def _sequenced(served: topology.Topics) -> list[str]:
+    return [t.name for t, _ in served.by_name.values() if t.data_type is not DataType.REFERENCE_DATA]
+
+
+def _topic(app: K2App, name: str, served: topology.Topics) -> faust.Topic:
+    topic, exchange = served.by_name[name]
+    return app.topic(
+        name,
+        key_serializer="raw",
+        value_serializer=BATCH_CODEC,
+        partitions=exchange.topic_partitions(topic.data_type),
+        allow_empty=True,
+    )
+
+
+def _table(app: K2App, name: str, served: topology.Topics) -> SequenceTable:
+    topic, exchange = served.by_name[name]
+    table = SequenceTable(
+        app,
+        name=f"{name}-sequences",
+        partitions=exchange.topic_partitions(topic.data_type),
+        options=dict(ROCKSDB_OPTIONS),
+        help=f"Sequence states of {name}, by symbol and scope.",
+    )
+    app.tables.add(table)
+    return table
+
+
+def _ingest(
+    app: K2App,
+    data_type: DataType,
+    catalog: Catalog,
+    tables: SequenceTables,
+    schema_cache: SchemaCache,
+    log_id: str,
+) -> Ingest:
+    settings, name = app.settings, Name(data_type.value)
+    writer = Writer(catalog, settings, name, _now_us)
+    reader = topology.reader_schema(data_type)
+
+    def table_uuid() -> str:
+        return str(load(catalog, settings, name).metadata.table_uuid)
+
+    def lake_rows(place: Place, start: int, end: int) -> Iterable[pa.Table]:
+        table = load(catalog, settings, name)
+        return rows_between(table, place.log_id, place.topic, place.partition, start, end)
+
+    policy = Policy(settings.on_hole, settings.on_new_log)
+    keep_days = settings.state.keep_days
+    sources: Sequence[tuple[str, Source]] = [
+        (topic.name, Source(topic, exchange, reader, settings.state.max_open_gaps))
+        for topic, exchange in app.served.of(data_type)
+    ]
+    return Ingest(
+        Parts(
+            name,
+            dict(sources),
+            settings.flush,
+            schema_cache,
+            Flusher(writer, tables, table_uuid, app.metrics, from_environment()),
+            Restorer(log_id, writer, tables, table_uuid, lake_rows, app.log_bounds, policy, keep_days),
+            app.metrics,
+            app.fail,
+        )
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def __getattr__(name: str) -> Any:
+    """Make `app` when Faust's command line asks for it."""
+    if name == "app":
+        found = globals()["app"] = create_app(read_settings())
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,152 @@
+"""The command `k2`: set up, load, run the worker, look after a lake."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from k2app import logs
+from k2app.errors import K2Error
+from k2app.market.topics import DataType
+from k2app.settings import Settings, read_settings
+
+app = typer.Typer(
+    name="k2",
+    help="A market-data lakehouse: CSV and Kafka to Iceberg, exactly once, served by DuckDB.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+class Sequence(StrEnum):
+    """Where sequence numbers come from."""
+
+    SOURCE = "source"
+    ASSIGN = "assign"
+    NONE = "none"
+
+
+OPERATOR_EXIT = 2
+"""Exit status when a person must act; the message says how."""
+
+
+def _settings() -> Settings:
+    settings = read_settings()
+    logs.configure(settings.logs)
+    return settings
+
+
+@app.command(epilog="Example: `K2_HOME=/data/k2 k2 init`")
+def init() -> None:
+    """Make topics, schema subjects, namespace and tables that are missing. Changes nothing that is there."""
+    from k2app.cli.init import init_lake  # noqa: PLC0415 - `k2 --help` stays fast
+
+    init_lake(_settings(), Console())
+
+
+@app.command(epilog="Examples: `k2 config` · `K2_FLUSH_INTERVAL_S=1 k2 config`")
+def config() -> None:
+    """Print every setting: its value, where the value comes from, and what it means."""
+    from k2app.cli.config import rows  # noqa: PLC0415 - `k2 --help` stays fast
+
+    table = Table("variable", "value", "source", "meaning")
+    for row in rows(read_settings()):
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command(
+    epilog="Examples: `k2 load trades.csv --exchange binance --type trades` · "
+    "`k2 load 7181.csv --profile asx --type trades --reference company-info.csv --wait`"
+)
+def load(
+    files: Annotated[list[Path], typer.Argument(help="Files to load, in this order (.csv, .gz, .zip).")],
+    data_type: Annotated[DataType, typer.Option("--type", help="What the files hold.")],
+    exchange: Annotated[str | None, typer.Option(help="Whose files; default: the profile's.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="Shape of the files: a name, or the path of a .toml file.")
+    ] = "k2",
+    symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Reference data that maps a file's name to its symbol.")
+    ] = None,
+    sequence: Annotated[
+        Sequence | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Folder for rejected rows; default: rejects/ in K2_HOME.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Load at most so many rows of each file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check; send nothing.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Load nothing of a file with a rejected row.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Load a file once more that has no sequence to tell copies by.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return once the lake has the rows.")] = False,
+) -> None:
+    """Load CSV files: to the log, and from there into the lake by the worker.
+
+    Rows that cannot be read are kept with the reason, never dropped. Loading a file twice changes nothing that a
+    query shows: the copies come back flagged `duplicate`.
+    """
+    from k2app.cli.load import Options, SequenceMode, run  # noqa: PLC0415 - `k2 --help` stays fast
+
+    chosen: SequenceMode | None = None if sequence is None else sequence.value
+    given = Options(
+        files,
+        exchange,
+        data_type,
+        profile,
+        symbol,
+        reference,
+        chosen,
+        rejects,
+        limit,
+        dry_run,
+        strict,
+        again,
+        wait,
+    )
+    run(_settings(), given, Console())
+
+
+@app.command(epilog="Examples: `k2 worker` · `k2 worker --drain`")
+def worker(
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Read to the end of the log, commit, and exit.")
+    ] = False,
+) -> None:
+    """Run the worker: read topics, check sequences, commit to the lake, serve HTTP.
+
+    Runs until SIGTERM or SIGINT; then it commits what it has read and exits 0.
+    """
+    from k2app.app import create_app  # noqa: PLC0415 - `k2 --help` stays fast
+    from k2app.worker import run  # noqa: PLC0415 - as above
+
+    asyncio.run(run(create_app(_settings()), drain=drain))
+
+
+def main() -> None:
+    """Run the command; what a person must mend is one line on standard error and exit status 2."""
+    try:
+        app()
+    except K2Error as error:
+        typer.echo(f"k2: {error}", err=True)
+        raise SystemExit(OPERATOR_EXIT) from error
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

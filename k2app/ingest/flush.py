@@ -1,0 +1,118 @@
+"""One flush: the commit order.
+
+1. write data files for dead letters, gap events and rows (sorted; on a thread);
+2. commit dead letters, then gap events;
+3. commit the rows with the new floor: **the commit point**;
+4. write sequence states, wait for the changelog, then the watermarks;
+5. acknowledge to the log.
+
+A process that ends before 3 has committed no row: the offsets are read again, and side rows that are there already
+are not written twice. One that ends after 3 has: the floor says so, and states that are behind are folded forward.
+The log's committed offsets are a hint; the floor is the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from k2app.faults import Faults
+from k2app.ingest.buffer import Buffer
+from k2app.ingest.partition import PartitionCut
+from k2app.ingest.rows import flag_counts
+from k2app.ingest.states import StateTables
+from k2app.lake.writer import Flush, Receipt, Staged, Writer
+from k2app.logs import get
+from k2app.metrics import Metrics
+
+logger = get(__name__)
+
+
+@dataclass(frozen=True)
+class Flusher:
+    """Takes buffers to the lake, in the order that the module's docstring states."""
+
+    writer: Writer
+    tables: StateTables
+    table_uuid: Callable[[], str]
+    metrics: Metrics
+    faults: Faults
+
+    async def flush(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Receipt:
+        """Commit a buffer that holds exactly the ranges of `cuts`.
+
+        Raises
+        ------
+        FencedError, TransientError, CommitUnknownError
+            The buffer is void: whether it landed is to be read from the floor.
+        """
+        started = time.perf_counter()
+        self.faults.point("flush-started")
+        staged = await asyncio.to_thread(self._stage, buffer, cuts)
+        self.faults.point("files-written")
+        with self._timed(buffer, "side_commit"):
+            await asyncio.to_thread(self.writer.commit_dead_letters, staged)
+            self.faults.point("dead-letters-committed")
+            await asyncio.to_thread(self.writer.commit_gaps, staged)
+            self.faults.point("gaps-committed")
+        with self._timed(buffer, "main_commit"):
+            receipt = await asyncio.to_thread(self.writer.commit_main, staged)
+        self.faults.point("main-committed")
+        with self._timed(buffer, "states"):
+            await self._write_states(cuts)
+        for acknowledge in buffer.acknowledge:
+            await acknowledge()
+        self.faults.point("flush-acknowledged")
+        self._report(buffer, cuts, receipt, staged.flush, time.perf_counter() - started)
+        return receipt
+
+    def _stage(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Staged:
+        with self._timed(buffer, "write_files"):
+            rows, dead_letters, gaps = buffer.tables()
+            ranges = tuple(cut.range for cut in cuts)
+            flush = Flush(uuid.uuid4().hex, ranges[0].log_id, rows, dead_letters, gaps, ranges)
+            return self.writer.stage(flush)
+
+    async def _write_states(self, cuts: Sequence[PartitionCut]) -> None:
+        table_uuid = self.table_uuid()
+        changes = [cut.change(table_uuid) for cut in cuts if cut.partition.source.sequenced]
+        await self.tables.write_states(changes)
+        self.faults.point("states-written")
+        await self.tables.write_watermarks(changes)
+        self.faults.point("watermarks-written")
+
+    @contextmanager
+    def _timed(self, buffer: Buffer, step: str) -> Iterator[None]:
+        with self.metrics.flush_seconds.labels(buffer.name, step).time():
+            yield
+
+    def _report(
+        self, buffer: Buffer, cuts: Sequence[PartitionCut], receipt: Receipt, flush: Flush, took_s: float
+    ) -> None:
+        m, name = self.metrics, buffer.name
+        flags = flag_counts(flush.rows)
+        for flag, count in (flags or {"none": flush.rows.num_rows}).items():
+            m.rows_committed.labels(name, flag).inc(count)
+        for event in flush.gaps.select(["event", "severity"]).to_pylist():
+            m.gap_events.labels(name, event["event"], event["severity"]).inc()
+        m.dead_letters.labels(name).inc(flush.dead_letters.num_rows)
+        m.commits.labels(name, "committed").inc()
+        m.last_commit_timestamp.labels(name).set(receipt.committed_at_us / 1_000_000)
+        for cut in cuts:
+            m.committed_offset.labels(cut.range.topic, str(cut.range.partition)).set(cut.range.end)
+        logger.info(
+            "flushed",
+            table=str(name),
+            rows=flush.rows.num_rows,
+            flags=flags,
+            gap_events=flush.gaps.num_rows,
+            dead_letters=flush.dead_letters.num_rows,
+            partitions=len(cuts),
+            snapshot=receipt.snapshot_id,
+            commit_id=receipt.commit_id,
+            seconds=round(took_s, 3),
+        )

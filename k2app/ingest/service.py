@@ -1,0 +1,317 @@
+"""The ingest of one main table: gathers what the agents of its topics hand it, so that a flush is one commit.
+
+While a flush is under way, further batches are checked against the states of what is already buffered. Buffer and
+states are thrown away together when they are void: on `FencedError`, on an unknown outcome, when something does not
+answer, when partitions are revoked. Then every partition is restored from the lake and read again from its floor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from k2app.errors import CommitUnknownError, FencedError, TransientError
+from k2app.ingest.buffer import Acknowledge, Buffer
+from k2app.ingest.flush import Flusher
+from k2app.ingest.partition import Partition
+from k2app.ingest.restore import Restorer
+from k2app.ingest.rows import Processed, Source, process
+from k2app.ingest.schema_cache import SchemaCache
+from k2app.lake.tables import Name
+from k2app.logs import get
+from k2app.metrics import Metrics
+from k2app.settings import FlushSettings
+from k2app.stream.batches import BatchPositions, RecordBatch
+
+logger = get(__name__)
+
+TICK_S = 0.05
+"""Seconds between looks at the buffer's age: a fraction of the shortest sensible flush interval."""
+
+BUFFERED_FLUSHES = 2
+"""Reading stops when this many flushes' worth of rows is buffered: one on its way, one filling up."""
+
+VOID = (FencedError, TransientError, CommitUnknownError)
+"""Errors after which the buffer is void, and the floor says what landed."""
+
+
+class Log(Protocol):
+    """What ingest asks of the consumer."""
+
+    positions: BatchPositions
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """First kept offset of each partition."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one ingest is made of."""
+
+    name: Name
+    sources: Mapping[str, Source]
+    settings: FlushSettings
+    schemas: SchemaCache
+    flusher: Flusher
+    restorer: Restorer
+    metrics: Metrics
+    crash: Callable[[BaseException], Awaitable[None]]
+
+
+class Ingest:
+    """Ingest of one main table in one worker."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.name = parts.name
+        self.sources = parts.sources
+        self.trouble: str | None = None
+        """What it waits for, in words; None if nothing."""
+        self._parts = parts
+        self._log: Log | None = None
+        self._partitions: dict[TP, Partition] = {}
+        self._wanted: set[TP] = set()
+        self._buffer = Buffer(parts.name)
+        self._in_flush = 0
+        self._turn = asyncio.Lock()
+        self._flushing = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    # --- life
+
+    def start(self, log: Log) -> None:
+        """Start the flush timer; it runs on its own, not on arriving events."""
+        self._log = log
+        self._stopping = False
+        self._spawn(self._tick())
+
+    async def assign(self, partitions: Iterable[TP]) -> None:
+        """Take partitions over: restore them from the lake, then read them. Returns at once."""
+        self._wanted = set(partitions)
+        if self._wanted:
+            self._spawn(self._restore())
+
+    async def revoke(self, partitions: Iterable[TP]) -> None:
+        """Give partitions up: flush what is buffered, or drop it by the deadline; it will be read again."""
+        gone = set(partitions)
+        self._wanted -= gone
+        if self._log is None:
+            return
+        try:
+            await asyncio.wait_for(self._last_flush(), self._parts.settings.revoke_within_s)
+        except TimeoutError:
+            logger.warning("flush_given_up", table=str(self.name), records=self._buffer.records)
+        async with self._turn:
+            self._forget(gone)
+
+    async def stop(self) -> None:
+        """Flush what is buffered, or drop it by the deadline, and end."""
+        self._stopping = True
+        await self.revoke(set(self._partitions))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the top of every task: the worker must not go on without it
+            await self._parts.crash(error)
+
+    # --- reading
+
+    async def accept(self, batch: RecordBatch, acknowledge: Acknowledge) -> None:
+        """Take one batch from an agent. `acknowledge` is called once it is in the lake."""
+        try:
+            await self._accept(batch, acknowledge)
+        except VOID as error:
+            await self._stand_down(error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the top of the agents' work: a batch must not be skipped
+            await self._parts.crash(error)
+
+    async def _accept(self, batch: RecordBatch, acknowledge: Acknowledge) -> None:
+        tp = TP(batch.topic, batch.partition)
+        # Outside the turn: the flush that makes room needs it.
+        await self._room.wait()
+        async with self._turn:
+            self._positions.taken(batch)
+            part = self._partitions.get(tp)
+            fresh = part.unseen(batch) if part is not None and self._positions.current(batch) else None
+            if part is None or fresh is None or self._stopping:
+                return
+            await self._refuse_hole(tp, part, fresh)
+            processed = await asyncio.to_thread(self._process, part, fresh)
+            if not self._positions.current(batch):
+                return
+            part.take(fresh, processed)
+            self._buffer.add(processed, len(fresh), acknowledge, _now_s())
+            self._count(fresh, processed)
+        if self._buffer.records >= self._parts.settings.max_rows and not self._flushing.locked():
+            self._spawn(self.flush())
+
+    def _process(self, part: Partition, batch: RecordBatch) -> Processed:
+        schemas = self._parts.schemas
+        with self._parts.metrics.decode_seconds.labels(self.name).time():
+            writers = schemas.writers(batch.data, batch.starts, batch.value_lengths)
+            return process(batch, part.source, part.states, writers, schemas.refusals(), part.dead)
+
+    async def _refuse_hole(self, tp: TP, part: Partition, batch: RecordBatch) -> None:
+        """Offsets that the log skips are legitimate; offsets that are gone from it are a hole."""
+        if batch.first_offset == part.next_offset or self._log is None:
+            return
+        start = (await self._log.earliest_offsets(tp))[tp]
+        if start > part.next_offset:
+            raise FencedError(f"{tp.topic}/{tp.partition} was trimmed to {start} while it was read")
+
+    def _count(self, batch: RecordBatch, processed: Processed) -> None:
+        m = self._parts.metrics
+        m.records_in.labels(self.name, batch.topic).inc(len(batch))
+        m.record_bytes_in.labels(self.name, batch.topic).inc(batch.size_bytes)
+        m.decode_failures.labels(self.name, batch.topic).inc(processed.dead_letters.num_rows)
+        self._update_room()
+
+    def _update_room(self) -> None:
+        waiting = self._buffer.records + self._in_flush
+        self._parts.metrics.buffered_rows.labels(self.name).set(waiting)
+        if waiting >= BUFFERED_FLUSHES * self._parts.settings.max_rows:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    @property
+    def _positions(self) -> BatchPositions:
+        if self._log is None:
+            raise RuntimeError("start() comes first")
+        return self._log.positions
+
+    # --- flushing
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._buffer.age_s(_now_s()) >= self._parts.settings.interval_s:
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Commit what is buffered, if anything is."""
+        try:
+            await self._flush()
+        except VOID as error:
+            await self._stand_down(error)
+
+    async def _last_flush(self) -> None:
+        try:
+            await self._flush()
+        except VOID as error:
+            logger.warning("flush_failed", table=str(self.name), error=str(error))
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            async with self._turn:
+                buffer, self._buffer = self._buffer, Buffer(self.name)
+                cuts = [cut for part in self._partitions.values() if (cut := part.cut()) is not None]
+            if not cuts:
+                return
+            self._in_flush = buffer.records
+            try:
+                await self._parts.flusher.flush(buffer, cuts)
+                self.trouble = None
+            finally:
+                self._in_flush = 0
+                self._update_room()
+
+    # --- standing down
+
+    async def _stand_down(self, error: Exception) -> None:
+        """Throw buffer and states away, and start again from the lake."""
+        outcome = _outcome(error)
+        self._parts.metrics.commits.labels(self.name, outcome).inc()
+        logger.warning("standing_down", table=str(self.name), outcome=outcome, error=str(error))
+        self.trouble = str(error)
+        async with self._turn:
+            self._forget(set(self._partitions))
+        if not self._stopping:
+            await asyncio.sleep(getattr(error, "retry_after_s", 0.0))
+            self._spawn(self._restore())
+
+    def _forget(self, partitions: set[TP]) -> None:
+        self._positions.forget(partitions)
+        for tp in partitions:
+            self._partitions.pop(tp, None)
+        # Rows of partitions that stay are read again as well: a buffer is void as a whole.
+        self._buffer = Buffer(self.name)
+        kept = set(self._partitions)
+        self._positions.forget(kept)
+        self._partitions.clear()
+        self._update_room()
+        if kept & self._wanted and not self._stopping:
+            self._spawn(self._restore())
+
+    async def _restore(self) -> None:
+        """Restore every wanted partition that is not read yet; try until it works."""
+        async with self._flushing:
+            while missing := sorted(self._wanted - set(self._partitions)):
+                try:
+                    await self._restore_all(missing)
+                except VOID as error:
+                    self.trouble = str(error)
+                    logger.warning("restore_failed", table=str(self.name), error=str(error))
+                    await asyncio.sleep(getattr(error, "retry_after_s", 1.0))
+                else:
+                    self.trouble = None
+
+    async def _restore_all(self, missing: list[TP]) -> None:
+        parts = await self._parts.restorer.restore([(self.sources[tp.topic], tp.partition) for tp in missing])
+        async with self._turn:
+            for tp, part in zip(missing, parts, strict=True):
+                if tp in self._wanted:
+                    self._partitions[tp] = part
+                    self._positions.rewind(tp, part.next_offset)
+
+    # --- what others ask
+
+    @property
+    def ready(self) -> bool:
+        """Whether every wanted partition is being read."""
+        return self._wanted <= set(self._partitions) and self.trouble is None
+
+    def drained(self, ends: Mapping[TP, int]) -> bool:
+        """Whether everything below `ends` is in the lake."""
+        return not self._in_flush and all(
+            tp in self._partitions and self._partitions[tp].flushed >= end
+            for tp, end in ends.items()
+            if tp.topic in self.sources
+        )
+
+    def read_past(self, ends: Mapping[TP, int]) -> bool:
+        """Whether everything below `ends` has been read, though perhaps not committed."""
+        return all(
+            tp in self._partitions and self._partitions[tp].next_offset >= end
+            for tp, end in ends.items()
+            if tp.topic in self.sources
+        )
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, FencedError):
+        return "fenced"
+    return "unknown" if isinstance(error, CommitUnknownError) else "failed"
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""The lake: Iceberg tables, exactly-once commits, history and audit."""

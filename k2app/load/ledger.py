@@ -1,0 +1,135 @@
+"""What was loaded: the logic over the lake's table `loads`, whose rows are events; the newest of a load counts.
+
+A load is first `reserved` (its numbers are its own, whatever becomes of it), then `sent`. Numbers are never given
+back: a load that died between the two is resumed by loading the same file, which finds them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from k2app.load.numbering import Key, Range
+
+RESERVED: Final = "reserved"
+SENT: Final = "sent"
+
+EPOCH: Final = date(1970, 1, 1)
+
+
+class Sent(NamedTuple):
+    """Offsets [start, end) that a load filled."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class LoadEntry:
+    """One load, as of `recorded_at`.
+
+    Parameters
+    ----------
+    load_id
+        A UUID's hex; loading the same file again makes a new one.
+    state
+        `reserved` or `sent`; later ones may follow.
+    recorded_at
+        When this was written down, UTC.
+    file, file_sha256, file_bytes
+        The file as it was named, and what it is known by.
+    exchange, data_type, profile, sequence_mode, symbol
+        How it was read.
+    rows, rejects, rejects_file
+        What came of it.
+    numbers
+        Numbers it was given.
+    sent
+        Where its rows are on the log.
+    log_id
+        Which log that is.
+    """
+
+    load_id: str
+    state: str
+    recorded_at: datetime
+    file: str
+    file_sha256: str
+    file_bytes: int
+    exchange: str
+    data_type: str
+    profile: str
+    sequence_mode: str
+    symbol: str | None
+    rows: int
+    rejects: int
+    rejects_file: str | None
+    numbers: Mapping[Key, Range]
+    sent: tuple[Sent, ...]
+    log_id: str
+
+    def row(self) -> dict[str, Any]:
+        """A row of the table `loads`, for `pyarrow.Table.from_pylist` with the table's schema."""
+        numbers = [
+            {
+                "symbol": key.symbol,
+                "trading_date": EPOCH + timedelta(days=key.trading_date),
+                "first": given.first,
+                "last": given.last,
+            }
+            for key, given in sorted(self.numbers.items())
+        ]
+        return {**asdict(self), "numbers": numbers, "sent": [one._asdict() for one in self.sent]}
+
+
+def entries(loads: Any) -> list[LoadEntry]:
+    """Every load once, as of its newest row, oldest load first.
+
+    Parameters
+    ----------
+    loads
+        Rows of the table `loads`, in any order; other columns are ignored.
+    """
+    found = [_entry(row) for row in loads.to_pylist()]
+    # In one moment, what says more is newer.
+    found.sort(key=lambda one: (one.recorded_at, one.state != RESERVED))
+    newest = {one.load_id: one for one in found}
+    return sorted(newest.values(), key=lambda one: (one.recorded_at, one.load_id))
+
+
+def find_same(
+    loads: Any, sha256: str, exchange: str, data_type: str, profile: str, symbol: str | None
+) -> LoadEntry | None:
+    """The load of the same file, read the same way: the newest that was given numbers, else the newest."""
+    asked = (sha256, exchange, data_type, profile, symbol)
+    same = [
+        one
+        for one in entries(loads)
+        if (one.file_sha256, one.exchange, one.data_type, one.profile, one.symbol) == asked
+    ]
+    return max(same, key=lambda one: (bool(one.numbers), one.recorded_at), default=None)
+
+
+def taken(loads: Any, exchange: str, data_type: str) -> dict[Key, int]:
+    """Last number given to each symbol and trading date, sent or not."""
+    last: dict[Key, int] = {}
+    for one in entries(loads):
+        if (one.exchange, one.data_type) == (exchange, data_type):
+            for key, given in one.numbers.items():
+                last[key] = max(given.last, last.get(key, given.last))
+    return last
+
+
+def _entry(row: Mapping[str, Any]) -> LoadEntry:
+    numbers = {
+        Key(one["symbol"], (one["trading_date"] - EPOCH).days): Range(one["first"], one["last"])
+        for one in row["numbers"]
+    }
+    names = LoadEntry.__dataclass_fields__
+    known = {name: row[name] for name in names if name not in ("numbers", "sent", "recorded_at")}
+    sent = tuple(Sent(**one) for one in row["sent"])
+    return LoadEntry(**known, numbers=numbers, sent=sent, recorded_at=row["recorded_at"].astimezone(UTC))

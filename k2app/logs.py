@@ -1,0 +1,73 @@
+"""Structured log lines: one form for ours, Faust's and every library's, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from k2app.settings import LogsSettings
+
+LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "httpx", "asyncio")
+"""Loggers of libraries that narrate what they do: their warnings are ours, their stories only at level debug."""
+
+FAUST_LOGGER = logging.getLogger("faust.k2")
+"""Logger of our subclasses of Faust's services, which narrate every start and stop."""
+
+
+def configure(settings: LogsSettings) -> None:
+    """Route structlog and the standard library's loggers to standard error in the chosen form.
+
+    Idempotent: it replaces the root handlers. Standard output stays free for results.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(settings))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(_library_level(settings.level.upper()))
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _library_level(level: str) -> int:
+    return logging.DEBUG if level == "DEBUG" else max(logging.WARNING, logging.getLevelName(level))
+
+
+def formatter(settings: LogsSettings) -> logging.Formatter:
+    """Make the formatter that every handler of the process shares."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    exceptions = [structlog.processors.format_exc_info] if settings.format == "json" else []
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+    )
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Logger named `name`; binds what the current context holds (correlation ids)."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def _shared() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]

@@ -1,0 +1,149 @@
+"""Every query by name: the same answers for HTTP, command line and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from pyiceberg.catalog import Catalog
+
+from k2app.market.exchanges import Exchange
+from k2app.query.gaps import read_gaps
+from k2app.query.inventory import read_stats, read_symbols
+from k2app.query.plan import Planner
+from k2app.query.pool import Pool, Running, Session
+from k2app.query.reader import QUOTES, TRADES, Reader
+from k2app.query.requests import (
+    GapsRequest,
+    Request,
+    RowsRequest,
+    StatsRequest,
+    SummariesRequest,
+    SummaryRequest,
+    SymbolsRequest,
+)
+from k2app.query.result import Result
+from k2app.query.rows import read_rows
+from k2app.query.scan import Scanner, local_path
+from k2app.query.snapshots import Snapshots
+from k2app.query.summary import read_summaries, read_summary
+from k2app.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query: its name, what it takes, and how it is answered."""
+
+    name: str
+    request: type[Request]
+    read: Callable[[Reader, Any], Result]
+
+
+TRADES_QUERY = Query("trades", RowsRequest, lambda reader, request: read_rows(reader, TRADES, request))
+QUOTES_QUERY = Query("quotes", RowsRequest, lambda reader, request: read_rows(reader, QUOTES, request))
+SUMMARY_QUERY = Query("summary", SummaryRequest, read_summary)
+SUMMARIES_QUERY = Query("summaries", SummariesRequest, read_summaries)
+GAPS_QUERY = Query("gaps", GapsRequest, read_gaps)
+SYMBOLS_QUERY = Query("symbols", SymbolsRequest, read_symbols)
+STATS_QUERY = Query("stats", StatsRequest, read_stats)
+
+
+class QueryEngine:
+    """Answers queries from the lake. One per process; safe between threads.
+
+    Parameters
+    ----------
+    settings
+        Limits, namespace, warehouse.
+    catalog
+        Where the tables are.
+    exchanges
+        What is configured of each exchange, by name: zones and off-market rules.
+
+    Raises
+    ------
+    OperatorError
+        DuckDB does not take a setting, or the warehouse is not a folder.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog, exchanges: Mapping[str, Exchange]) -> None:
+        self._snapshots = Snapshots(catalog, settings.lake.namespace)
+        self._planner = Planner()
+        self._scanner = Scanner()
+        self._exchanges = exchanges
+        self._max_rows = settings.query.max_rows
+        warehouse = settings.lake.warehouse or str(settings.home / "warehouse")
+        self._pool = Pool(settings.query, local_path(warehouse))
+
+    def submit(self, query: Query, request: Request, finish: Callable[[Result], T]) -> Running[T]:
+        """Hand in a query; `finish` runs on the query's thread, within its time.
+
+        Raises
+        ------
+        TooBusyError
+            Too many wait already.
+        """
+        return self._pool.submit(partial(self._answer, query, request, finish))
+
+    def answer(self, query: Query, request: Request) -> Result:
+        """Answer a query and wait for it.
+
+        Raises
+        ------
+        RequestError
+            The request cannot be answered as asked.
+        OperatorError
+            The lake is not there, or not readable for K2.
+        TransientError
+            Too slow, too busy, or the lake did not answer.
+        """
+        return self.submit(query, request, lambda result: result).future.result()
+
+    def trades(self, request: RowsRequest) -> Result:
+        """A page of trades; see `rows.read_rows`."""
+        return self.answer(TRADES_QUERY, request)
+
+    def quotes(self, request: RowsRequest) -> Result:
+        """A page of quotes; see `rows.read_rows`."""
+        return self.answer(QUOTES_QUERY, request)
+
+    def summary(self, request: SummaryRequest) -> Result:
+        """One symbol's trading date; see `summary.SCHEMA`."""
+        return self.answer(SUMMARY_QUERY, request)
+
+    def summaries(self, request: SummariesRequest) -> Result:
+        """Every symbol's trading dates; see `summary.SCHEMA`."""
+        return self.answer(SUMMARIES_QUERY, request)
+
+    def gaps(self, request: GapsRequest) -> Result:
+        """Sequence gaps; see `gaps.STATE_SCHEMA`."""
+        return self.answer(GAPS_QUERY, request)
+
+    def symbols(self, request: SymbolsRequest) -> Result:
+        """Symbols that have rows; see `inventory.SYMBOLS_SCHEMA`."""
+        return self.answer(SYMBOLS_QUERY, request)
+
+    def stats(self, request: StatsRequest) -> Result:
+        """Size of the tables; see `inventory.STATS_SCHEMA`."""
+        return self.answer(STATS_QUERY, request)
+
+    def close(self) -> None:
+        """Let the queries that run finish; those that wait are cancelled."""
+        self._pool.close()
+
+    def _answer(self, query: Query, request: Request, finish: Callable[[Result], T], session: Session) -> T:
+        reader = Reader(
+            session=session,
+            snapshots=self._snapshots,
+            planner=self._planner,
+            scanner=self._scanner,
+            exchanges=self._exchanges,
+            max_rows=self._max_rows,
+        )
+        result = query.read(reader, request)
+        session.check()
+        return finish(result)

@@ -1,0 +1,115 @@
+"""What rows a query wants, said twice from one source: to the planner (pruning) and to SQL (exact).
+
+Column names come from code and schemas only; every value is bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import reduce
+from typing import Any, Literal
+
+from pyiceberg.expressions import (
+    AlwaysTrue,
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    In,
+    LessThan,
+    LessThanOrEqual,
+    NotEqualTo,
+)
+
+Operator = Literal["=", "<>", ">=", "<", "<=", "in"]
+
+Scalar = str | int | date
+
+_PRUNING: dict[str, type[BooleanExpression]] = {
+    "=": EqualTo,
+    "<>": NotEqualTo,
+    ">=": GreaterThanOrEqual,
+    "<": LessThan,
+    "<=": LessThanOrEqual,
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition on one column.
+
+    Parameters
+    ----------
+    value
+        For times (`is_time`) UTC microseconds; for `in` a tuple.
+    """
+
+    column: str
+    operator: Operator
+    value: Scalar | tuple[str, ...] | tuple[int, ...]
+    is_time: bool = False
+
+    def pruning(self) -> BooleanExpression:
+        """The condition for the planner."""
+        if isinstance(self.value, tuple):
+            return In(self.column, set(self.value))  # type: ignore[call-arg]  # the plugin sees the model, not its __init__
+        return _PRUNING[self.operator](self.column, self.value)  # type: ignore[call-arg]  # as above
+
+    def sql(self, name: str) -> tuple[str, dict[str, object]]:
+        """The condition for SQL, and its parameters, named after `name`."""
+        if isinstance(self.value, tuple):
+            names = {f"{name}_{n}": value for n, value in enumerate(self.value)}
+            return f"{quoted(self.column)} IN ({', '.join(f'${n}' for n in names)})", dict(names)
+        value = f"make_timestamptz(${name})" if self.is_time else f"${name}"
+        return f"{quoted(self.column)} {self.operator} {value}", {name: self.value}
+
+
+Filter = tuple[Term, ...]
+"""All of these."""
+
+
+def pruning(terms: Filter) -> BooleanExpression:
+    """All terms for the planner."""
+    return reduce(And, (term.pruning() for term in terms), AlwaysTrue())  # type: ignore[arg-type]  # And.__new__ may give either
+
+
+def where(terms: Filter) -> tuple[str, dict[str, object]]:
+    """All terms as an SQL condition with its parameters."""
+    parts: list[str] = ["true"]
+    parameters: dict[str, object] = {}
+    for number, term in enumerate(terms):
+        sql, values = term.sql(f"filter_{number}")
+        parts.append(sql)
+        parameters |= values
+    return " AND ".join(parts), parameters
+
+
+def any_of(column: str, values: Iterable[str] | Iterable[int]) -> Filter:
+    """`column` is one of these; no values: no condition."""
+    distinct: tuple[Any, ...] = tuple(sorted(set(values)))
+    if len(distinct) == 1:
+        return (Term(column, "=", distinct[0]),)
+    return (Term(column, "in", distinct),) if distinct else ()
+
+
+def equal(column: str, value: Scalar | None) -> Filter:
+    """`column` is this; None: no condition."""
+    return () if value is None else (Term(column, "=", value),)
+
+
+def between(column: str, start_us: int | None, end_us: int | None) -> Filter:
+    """`column` in `[start, end)`; None: open on that side."""
+    bounds: tuple[tuple[Operator, int | None], ...] = ((">=", start_us), ("<", end_us))
+    return tuple(Term(column, op, us, is_time=True) for op, us in bounds if us is not None)
+
+
+def known_until(until_us: int | None) -> Filter:
+    """Rows committed by then; None: no condition."""
+    return () if until_us is None else (Term("committed_at", "<=", until_us, is_time=True),)
+
+
+def quoted(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,93 @@
+"""Which data files hold the rows of a snapshot that a filter may match.
+
+Snapshots never change, so a plan is kept as long as it is used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import ManifestContent
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from k2app.errors import OperatorError, TransientError
+
+PLANS_KEPT = 1_024
+"""Plans in memory: a few kilobytes each, for tables of hundreds of files."""
+
+V = TypeVar("V")
+
+
+class Recent(Generic[V]):
+    """The values used last, by key; safe between threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        """The value of `key`; made (outside the lock, so perhaps twice) where it is not there."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a plan."""
+
+    location: str
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans, and those made before."""
+
+    plans: Recent[tuple[DataFile, ...]] = field(default_factory=lambda: Recent(PLANS_KEPT))
+
+    def files(self, table: Table, snapshot: Snapshot, row_filter: BooleanExpression) -> tuple[DataFile, ...]:
+        """Data files of a snapshot that may hold rows of the filter, by location.
+
+        Pruned by partition and by the columns' bounds; rows that do not match remain in them.
+
+        Raises
+        ------
+        OperatorError
+            The snapshot has delete files, which would have to be applied to every read.
+        TransientError
+            A manifest could not be read.
+        """
+        key = (str(table.metadata.table_uuid), snapshot.snapshot_id, repr(row_filter))
+        try:
+            return self.plans.get(key, lambda: _plan(table, snapshot, row_filter))
+        except OSError as error:
+            raise TransientError(f"snapshot {snapshot.snapshot_id} could not be read: {error}") from error
+
+
+def _plan(table: Table, snapshot: Snapshot, row_filter: BooleanExpression) -> tuple[DataFile, ...]:
+    if any(manifest.content == ManifestContent.DELETES for manifest in snapshot.manifests(table.io)):
+        raise OperatorError(
+            f"snapshot {snapshot.snapshot_id} of {'.'.join(table.name())} has delete files, written by another "
+            "engine; K2 never deletes rows and does not read around such files: rewrite the table's data files "
+            "with that engine (Spark: rewrite_data_files), or query an earlier snapshot"
+        )
+    scan = table.scan(row_filter=row_filter, snapshot_id=snapshot.snapshot_id)
+    tasks = (task.file for task in scan.plan_files())
+    files = (DataFile(file.file_path, file.record_count, file.file_size_in_bytes) for file in tasks)
+    return tuple(sorted(files, key=lambda file: file.location))

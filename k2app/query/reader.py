@@ -1,0 +1,67 @@
+"""What one query needs: its session, the snapshots, plans, and what is known of exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from k2app.market.exchanges import Exchange
+from k2app.query.filters import Filter, known_until, pruning, where
+from k2app.query.plan import DataFile, Planner
+from k2app.query.pool import Session
+from k2app.query.scan import Scanner
+from k2app.query.snapshots import Snapshots, SnapshotSet
+
+TRADES = "trades"
+QUOTES = "quotes"
+GAPS = "gaps"
+REFERENCE_DATA = "reference_data"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One query's way to the lake."""
+
+    session: Session
+    snapshots: Snapshots
+    planner: Planner
+    scanner: Scanner
+    exchanges: Mapping[str, Exchange]
+    max_rows: int
+
+    def files(self, found: SnapshotSet, name: str, terms: Filter) -> tuple[DataFile, ...]:
+        """Data files of a table that may hold matching rows."""
+        version = found.versions[name]
+        self.session.check()
+        if version.snapshot is None:
+            return ()
+        return self.planner.files(version.table, version.snapshot, pruning(terms))
+
+    def query(
+        self,
+        found: SnapshotSet,
+        name: str,
+        terms: Filter,
+        body: str,
+        parameters: Mapping[str, object] | None = None,
+    ) -> pa.Table:
+        """Run `body` over the matching rows of a table, which it sees as `matching`.
+
+        Parameters
+        ----------
+        body
+            SQL without any text of the request's; its values come in `parameters`.
+
+        Returns
+        -------
+        Arrow table
+            As `body` says; over no rows where the plan has no files.
+        """
+        terms = (*terms, *known_until(found.known_until_us))
+        files = self.files(found, name, terms)
+        relation = self.scanner.relation(found.versions[name], (file.location for file in files))
+        condition, values = where(terms)
+        sql = f"WITH matching AS (SELECT * FROM ({relation.sql}) WHERE {condition}) {body}"
+        return self.session.fetch(sql, {**relation.parameters, **values, **(parameters or {})})

@@ -1,0 +1,227 @@
+"""Data files as one typed SQL relation, whatever schema each was written under.
+
+Columns are matched by Iceberg field id, as the specification demands ("Column Projection"): a file written
+before a column was added gives nulls for it, a renamed column is found under its old name, and a dropped
+column's name used again does not bring the old values back. DuckDB's own `schema` option is not used: in
+1.5.5 it mixes up the columns of files that hold maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    StructType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
+
+from k2app.errors import OperatorError
+from k2app.query.filters import quoted
+from k2app.query.plan import Recent
+from k2app.query.snapshots import Version
+
+LAYOUTS_KEPT = 16_384
+"""File layouts in memory; read only for tables whose schema was ever changed."""
+
+_FIELD_ID = b"PARQUET:field_id"
+"""Arrow's name for the field id that a Parquet file carries."""
+
+_SQL_TYPES: dict[type[IcebergType], str] = {
+    BinaryType: "BLOB",
+    BooleanType: "BOOLEAN",
+    DateType: "DATE",
+    DoubleType: "DOUBLE",
+    FixedType: "BLOB",
+    FloatType: "FLOAT",
+    IntegerType: "INTEGER",
+    LongType: "BIGINT",
+    StringType: "VARCHAR",
+    TimeType: "TIME",
+    TimestampType: "TIMESTAMP",
+    TimestamptzType: "TIMESTAMPTZ",
+    UUIDType: "UUID",
+}
+
+Layout = tuple[tuple[int, str, str], ...]
+"""Field id, name and Arrow type of each column of a file."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows of some files under one schema.
+
+    Parameters
+    ----------
+    sql
+        A SELECT with one column per field of the schema.
+    parameters
+        File paths that it binds.
+    schema
+        Arrow types of those columns.
+    """
+
+    sql: str
+    parameters: Mapping[str, object]
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Makes relations; remembers the layouts of files."""
+
+    layouts: Recent[Layout] = field(default_factory=lambda: Recent(LAYOUTS_KEPT))
+
+    def relation(self, version: Version, locations: Iterable[str]) -> Relation:
+        """Rows of these files, under the schema of the version.
+
+        Raises
+        ------
+        OperatorError
+            A column has a type that queries do not read, or a file lies where they do not reach.
+        """
+        schema = schema_of(version)
+        groups = self._groups(version.table, tuple(locations), schema)
+        selects = [_select(schema, layout, f"files_{n}") for n, layout in enumerate(groups)]
+        parameters = {f"files_{n}": list(map(local_path, paths)) for n, paths in enumerate(groups.values())}
+        return Relation(" UNION ALL ".join(selects) or _nothing(schema), parameters, arrow_schema(schema))
+
+    def _groups(self, table: Table, locations: tuple[str, ...], schema: Schema) -> dict[Layout, list[str]]:
+        """Files by layout; footers are read only where schemas differ."""
+        groups: dict[Layout, list[str]] = {}
+        expected = _expected(schema)
+        evolved = len(table.metadata.schemas) > 1
+        for location in locations:
+            layout = self._layout(table, location) if evolved else expected
+            groups.setdefault(layout, []).append(location)
+        return groups
+
+    def _layout(self, table: Table, location: str) -> Layout:
+        return self.layouts.get(location, lambda: _read_layout(table, location))
+
+
+def schema_of(version: Version) -> Schema:
+    """Schema that the snapshot was written under; the table's where there is no snapshot."""
+    if version.snapshot is None or version.snapshot.schema_id is None:
+        return version.table.schema()
+    return version.table.schemas()[version.snapshot.schema_id]
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """Arrow types of query results: as `schema_to_pyarrow`, with plain strings and every column nullable."""
+    fields = schema_to_pyarrow(schema, include_field_ids=False)
+    return pa.schema([pa.field(f.name, _plain(f.type)) for f in fields])
+
+
+def local_path(location: str) -> str:
+    """A file's location as DuckDB opens it.
+
+    Raises
+    ------
+    OperatorError
+        It is not on this machine.
+    """
+    if location.startswith("file:"):
+        # Taken literally, as everywhere in the lake: %20 is not a space.
+        rest = location.removeprefix("file:")
+        return rest.removeprefix("//") if rest.startswith("///") else rest
+    if "://" in location:
+        raise OperatorError(f"queries read warehouses in a folder (file://), not {location}")
+    return str(Path(location).absolute())
+
+
+def sql_type(kind: IcebergType) -> str:
+    """DuckDB's type of an Iceberg type.
+
+    Raises
+    ------
+    OperatorError
+        It has none here.
+    """
+    if isinstance(kind, DecimalType):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if isinstance(kind, ListType):
+        return f"{sql_type(kind.element_type)}[]"
+    if isinstance(kind, MapType):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.value_type)})"
+    if isinstance(kind, StructType):
+        return f"STRUCT({', '.join(f'{quoted(f.name)} {sql_type(f.field_type)}' for f in kind.fields)})"
+    name = _SQL_TYPES.get(type(kind))
+    if name is None:
+        raise OperatorError(
+            f"queries do not read columns of type {kind}; drop the column or read it elsewhere"
+        )
+    return name
+
+
+def _select(schema: Schema, layout: Layout, files: str) -> str:
+    present = {field_id: (name, kind) for field_id, name, kind in layout}
+    columns = (_column(wanted, present.get(wanted.field_id)) for wanted in schema.fields)
+    return f"SELECT {', '.join(columns)} FROM read_parquet(${files}, hive_partitioning=false)"
+
+
+def _column(wanted: NestedField, present: tuple[str, str] | None) -> str:
+    name = quoted(wanted.name)
+    if present is None:
+        return f"NULL::{sql_type(wanted.field_type)} AS {name}"
+    found, kind = present
+    if kind == str(_arrow_type(wanted)):
+        return f"{quoted(found)} AS {name}"
+    return f"CAST({quoted(found)} AS {sql_type(wanted.field_type)}) AS {name}"
+
+
+def _nothing(schema: Schema) -> str:
+    columns = (f"NULL::{sql_type(field.field_type)} AS {quoted(field.name)}" for field in schema.fields)
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+def _expected(schema: Schema) -> Layout:
+    return tuple((f.field_id, f.name, str(_arrow_type(f))) for f in schema.fields)
+
+
+def _read_layout(table: Table, location: str) -> Layout:
+    with table.io.new_input(location).open() as stream:
+        schema = pq.read_schema(stream)
+    return tuple((int((f.metadata or {}).get(_FIELD_ID, b"-1")), f.name, str(_plain(f.type))) for f in schema)
+
+
+def _arrow_type(wanted: NestedField) -> pa.DataType:
+    return arrow_schema(Schema(wanted)).field(0).type
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type with plain strings and the usual names of nested fields, so that equal types compare equal."""
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(pa.field("item", _plain(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _plain(f.type)) for f in kind])
+    return kind

@@ -1,0 +1,183 @@
+"""A trading day in one row: open, high, low, close, volume, VWAP.
+
+Sums are exact decimals. The VWAP is divided outside DuckDB, whose decimal division goes through doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from k2app.errors import OperatorError
+from k2app.market.exchanges import Exchange
+from k2app.query.dates import date_of
+from k2app.query.filters import Filter, Term, equal
+from k2app.query.gaps import Gap, open_gaps
+from k2app.query.reader import GAPS, TRADES, Reader
+from k2app.query.requests import SummariesRequest, SummaryRequest
+from k2app.query.result import Notice, Result
+from k2app.query.rows import ASCENDING, DUPLICATE, duplicates_notice, unknown_notices
+from k2app.query.snapshots import SnapshotSet
+
+PRICE = pa.decimal128(18, 8)
+
+NOTIONAL_DIGITS = 38
+"""Digits of the notional's decimal(38, 16). DuckDB adds in 128 bits, which hold a little more."""
+
+PRICE_PLACES = Decimal("1e-8")
+"""Places of a VWAP: those of a price."""
+
+EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
+"""Wide enough to round twice: two 38-digit numbers never have a quotient that is no tie at the ninth place and
+yet equal to one in a hundred digits."""
+
+SCHEMA = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("exchange", pa.string()),
+        ("asset_class", pa.string()),
+        ("currency", pa.string()),
+        ("trading_date", pa.date32()),
+        ("open", PRICE),
+        ("high", PRICE),
+        ("low", PRICE),
+        ("close", PRICE),
+        ("vwap", pa.decimal128(38, 8)),
+        ("volume", pa.decimal128(38, 8)),
+        ("notional", pa.decimal128(NOTIONAL_DIGITS, 16)),
+        ("trades", pa.int64()),
+        ("off_market_volume", pa.decimal128(38, 8)),
+        ("off_market_trades", pa.int64()),
+        ("first_timestamp", pa.timestamp("us", tz="UTC")),
+        ("last_timestamp", pa.timestamp("us", tz="UTC")),
+        ("open_gaps", pa.int64()),
+        ("duplicates_hidden", pa.int64()),
+    ]
+)
+"""One row per symbol, exchange, asset class, currency and trading date, in that order of columns; no rows where
+nothing was traded. Prices, `volume`, `notional` and `trades` are of the market's own prints; prints off it
+(the exchange's rule) are counted apart. Prices and VWAP are null where there were only such. Times are of all."""
+
+_KEY = "symbol, exchange, asset_class, currency, trading_date"
+
+_BODY = f"""
+, marked AS (SELECT *, sequence_flag <> '{DUPLICATE}' AS visible, coalesce({{off_market}}, false) AS off FROM matching)
+SELECT {_KEY},
+  first(price ORDER BY {ASCENDING}) FILTER (visible AND NOT off) AS open,
+  max(price) FILTER (visible AND NOT off) AS high,
+  min(price) FILTER (visible AND NOT off) AS low,
+  last(price ORDER BY {ASCENDING}) FILTER (visible AND NOT off) AS close,
+  coalesce(sum(quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 8)) AS volume,
+  coalesce(sum(price::DECIMAL(28, 8) * quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 16)) AS notional,
+  count(*) FILTER (visible AND NOT off) AS trades,
+  coalesce(sum(quantity) FILTER (visible AND off), 0::DECIMAL(38, 8)) AS off_market_volume,
+  count(*) FILTER (visible AND off) AS off_market_trades,
+  min(timestamp) FILTER (visible) AS first_timestamp,
+  max(timestamp) FILTER (visible) AS last_timestamp,
+  count(*) FILTER (NOT visible) AS duplicates_hidden
+FROM marked GROUP BY {_KEY} ORDER BY {_KEY}
+"""
+
+
+def read_summary(reader: Reader, request: SummaryRequest) -> Result:
+    """Sum up one symbol's trading date; a row for each exchange it traded on.
+
+    Raises
+    ------
+    OperatorError
+        A sum does not fit decimal(38, 16).
+    """
+    found = reader.snapshots.resolve((TRADES,), (GAPS,), request)
+    names = (*equal("symbol", request.symbol), *equal("exchange", request.exchange))
+    result = _read(reader, found, names, equal("trading_date", request.date))
+    absent = unknown_notices(reader, found, TRADES, {request.symbol}, result.rows)
+    return Result(result.rows, result.snapshots, result.as_of_us, None, (*result.warnings, *absent))
+
+
+def read_summaries(reader: Reader, request: SummariesRequest) -> Result:
+    """Sum up every symbol of one trading date or several, `[start_date, end_date)`.
+
+    Raises
+    ------
+    OperatorError
+        A sum does not fit decimal(38, 16).
+    """
+    end = request.end_date or request.start_date + timedelta(days=1)
+    dates = (Term("trading_date", ">=", request.start_date), Term("trading_date", "<", end))
+    found = reader.snapshots.resolve((TRADES,), (GAPS,), request)
+    return _read(reader, found, equal("exchange", request.exchange), dates)
+
+
+def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> Result:
+    off_market, parameters = _off_market(reader.exchanges)
+    body = _BODY.format(off_market=off_market)
+    summed = reader.query(found, TRADES, (*names, *dates), body, parameters)
+    gaps = _gaps_by_day(reader, open_gaps(reader, found, (*names, *equal("data_type", TRADES))))
+    rows = [_finish(row, gaps) for row in summed.to_pylist()]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    return Result(table, found.ids, found.as_of_us, None, _notices(rows))
+
+
+def _off_market(exchanges: Mapping[str, Exchange]) -> tuple[str, dict[str, object]]:
+    """SQL of "this print was made off the market", by each exchange's own rule, and its parameters."""
+    parts = ["false"]
+    parameters: dict[str, object] = {}
+    for number, (name, exchange) in enumerate(sorted(exchanges.items())):
+        rule = exchange.off_market
+        if rule.conditions or rule.venues:
+            at = f"off_{number}"
+            parts.append(
+                f"(exchange = ${at}_name AND (list_has_any(conditions, ${at}_conditions::VARCHAR[]) "
+                f"OR coalesce(list_contains(${at}_venues::VARCHAR[], attributes['venue']), false)))"
+            )
+            parameters |= {
+                f"{at}_name": name,
+                f"{at}_conditions": list(rule.conditions),
+                f"{at}_venues": list(rule.venues),
+            }
+    return f"({' OR '.join(parts)})", parameters
+
+
+def _finish(row: dict[str, Any], gaps: Mapping[tuple[str, str, str, date], int]) -> dict[str, Any]:
+    """Divide the VWAP and count the gaps; check what DuckDB does not."""
+    if row["notional"].adjusted() >= NOTIONAL_DIGITS - 16:
+        raise OperatorError(
+            f"the notional of {row['symbol']} on {row['trading_date']} does not fit decimal(38, 16)"
+        )
+    key = (row["symbol"], row["exchange"], row["asset_class"], row["trading_date"])
+    return {**row, "vwap": divide(row["notional"], row["volume"]), "open_gaps": gaps.get(key, 0)}
+
+
+def divide(notional: Decimal, volume: Decimal) -> Decimal | None:
+    """Notional by volume, half-even to 8 places; None without volume."""
+    if volume == 0:
+        return None
+    return EXACT.quantize(EXACT.divide(notional, volume), PRICE_PLACES)
+
+
+def _gaps_by_day(reader: Reader, gaps: list[Gap]) -> dict[tuple[str, str, str, date], int]:
+    """Open gaps per symbol, exchange, asset class and trading date: of the scope, or of the record that showed it."""
+    counts: dict[tuple[str, str, str, date], int] = {}
+    for gap in gaps:
+        scope = gap.scope
+        day = scope.trading_date or date_of(reader.exchanges.get(scope.exchange), gap.timestamp_us)
+        key = (scope.symbol, scope.exchange, scope.asset_class, day)
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def _notices(rows: list[dict[str, Any]]) -> tuple[Notice, ...]:
+    duplicates = duplicates_notice(sum(row["duplicates_hidden"] for row in rows))
+    gaps = sum(row["open_gaps"] for row in rows)
+    off = sum(row["off_market_trades"] for row in rows)
+    said = [*duplicates]
+    if gaps:
+        said.append(Notice("open_gaps", f"{gaps} open sequence gaps on these dates; see gaps", gaps))
+    if off:
+        message = f"{off} prints off the market left out of prices, volume and VWAP (the exchange's rule)"
+        said.append(Notice("off_market_left_out", message, off))
+    return tuple(said)

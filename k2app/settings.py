@@ -1,0 +1,275 @@
+"""Settings: read once from `K2_` environment variables (or a `.env` file), frozen, handed down by parameter.
+
+Groups are nested with one underscore: `K2_FLUSH_MAX_ROWS` is `settings.flush.max_rows`. Every field has a
+description: `k2 config` prints it, and the settings page is made from it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from k2app.errors import OperatorError
+
+PREFIX = "K2_"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogSettings(_Group):
+    """The message log."""
+
+    url: str = Field(
+        "", description="Log: sqlite:///PATH or kafka://HOST:PORT,...; empty: log.db in K2_HOME."
+    )
+    synchronous: Literal["full", "normal"] = Field(
+        "full", description="Embedded log: 'full' survives a power cut, 'normal' a killed process only."
+    )
+    fetch_rows: int = Field(
+        65_536, ge=1, le=1_000_000, description="Records handed to an agent at once, per partition, at most."
+    )
+    fetch_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Bytes handed to an agent at once, per partition, at most (about).",
+    )
+    waiting_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024,
+        description="Bytes fetched and not read yet, over all partitions, at most.",
+    )
+
+
+class RegistrySettings(_Group):
+    """The schema registry."""
+
+    url: str = Field("", description="Schema registry (http://...); empty: embedded in the log's file.")
+    username: str = Field("", description="User for the registry's basic authentication.")
+    password: SecretStr = Field(
+        SecretStr(""), description="Password for the registry's basic authentication."
+    )
+
+
+class LakeSettings(_Group):
+    """The Iceberg catalog and warehouse."""
+
+    catalog: str = Field("k2", min_length=1, description="Name of the Iceberg catalog.")
+    uri: SecretStr = Field(
+        SecretStr(""),
+        description="Catalog: sqlite:///, postgresql+psycopg2:// or http(s)://; empty: in K2_HOME.",
+    )
+    warehouse: str = Field("", description="Warehouse: a folder or s3://, gs://, abfs://; empty: in K2_HOME.")
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="Further pyiceberg catalog properties, as a JSON object."
+    )
+    namespace: str = Field("market_data", min_length=1, description="Iceberg namespace of the tables.")
+
+
+class FlushSettings(_Group):
+    """When buffered rows are committed to the lake."""
+
+    max_rows: int = Field(400_000, ge=1, description="Commit when this many rows of a table are buffered.")
+    interval_s: float = Field(
+        5.0, gt=0, le=3600, description="Commit when the oldest buffered row is this many seconds old."
+    )
+    revoke_within_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds to finish a flush before partitions are given up or the worker stops.",
+    )
+
+
+class StateSettings(_Group):
+    """Sequence state."""
+
+    keep_days: int = Field(
+        30, ge=1, description="Days after which the state of a closed trading date leaves the state tables."
+    )
+    max_open_gaps: int = Field(
+        1_000, ge=2, description="Open gaps kept per symbol; above it the two closest are merged."
+    )
+
+
+class LoadSettings(_Group):
+    """The CSV loader."""
+
+    block_bytes: int = Field(8 * 1024 * 1024, ge=4096, description="Bytes of a file parsed at once.")
+    wait_s: float = Field(60.0, gt=0, description="--wait gives up after this many seconds without progress.")
+
+
+class QuerySettings(_Group):
+    """DuckDB."""
+
+    threads: int = Field(2, ge=1, description="Threads of the query engine.")
+    memory_limit: str = Field("2GB", description="Memory of the query engine, e.g. 512MB or 4GB.")
+    timeout_s: float = Field(30.0, gt=0, description="Seconds after which a query is interrupted.")
+    concurrent: int = Field(4, ge=1, description="Queries that run at once; more wait.")
+    max_rows: int = Field(100_000, ge=1, description="Largest limit a request may ask for.")
+
+
+class WebSettings(_Group):
+    """The HTTP interface."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; a public one needs API keys.")
+    port: int = Field(6066, ge=0, le=65535, description="Port to listen on.")
+    enabled: bool = Field(True, description="Serve HTTP from the worker.")
+
+
+class LogsSettings(_Group):
+    """What the program prints about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line printed."
+    )
+    format: Literal["console", "json"] = Field("console", description="Form of the lines.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; see the fields' descriptions."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+    )
+
+    home: Path = Field(Path(".k2"), description="Folder of the embedded log, catalog, warehouse and state.")
+    exchanges_file: Path | None = Field(None, description="TOML file that adds or overrides exchanges.")
+    exchanges: str = Field("", description="Exchanges to serve, comma-separated; empty: all configured ones.")
+    consumer_group: str = Field(
+        "k2-iceberg-writer", min_length=1, description="Consumer group of the writers."
+    )
+    on_hole: Literal["stop", "continue"] = Field(
+        "stop", description="When offsets are gone from the log: stop, or record the hole and go on."
+    )
+    on_new_log: Literal["stop", "continue"] = Field(
+        "stop",
+        description="When the log is not the one that the lake was written from: stop, or ingest it as well.",
+    )
+
+    log: LogSettings = LogSettings()
+    registry: RegistrySettings = RegistrySettings()
+    lake: LakeSettings = LakeSettings()
+    flush: FlushSettings = FlushSettings()
+    state: StateSettings = StateSettings()
+    load: LoadSettings = LoadSettings()
+    query: QuerySettings = QuerySettings()
+    web: WebSettings = WebSettings()
+    logs: LogsSettings = LogsSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def log_url(self) -> str:
+        """URL of the message log: the one set, or the file in `home`."""
+        return self.log.url or f"sqlite:///{self.home / 'log.db'}"
+
+    @property
+    def warehouse(self) -> str:
+        """Root of the lake's files: the one set, or the folder in `home`, as a URI."""
+        return self.lake.warehouse or (self.home / "warehouse").as_uri()
+
+    @property
+    def catalog_uri(self) -> str:
+        """URI of the Iceberg catalog: the one set, or the SQLite file in `home`. May hold a password."""
+        return self.lake.uri.get_secret_value() or f"sqlite:///{self.home / 'catalog.db'}"
+
+    @property
+    def shown_catalog_uri(self) -> str:
+        """URI of the Iceberg catalog without its password, for people."""
+        uri = self.catalog_uri
+        scheme, at, rest = uri.partition("://")
+        user, has_user, host = rest.rpartition("@")
+        return f"{scheme}{at}{user.split(':')[0]}:***@{host}" if has_user else uri
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the RocksDB state."""
+        return self.home / "state"
+
+    @property
+    def rejects_dir(self) -> Path:
+        """Folder of the loader's rejects."""
+        return self.home / "rejects"
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read settings from the environment.
+
+    Parameters
+    ----------
+    overrides
+        Values that win over the environment (tests, command-line options).
+
+    Raises
+    ------
+    OperatorError
+        A value is wrong, or a `K2_` variable is not a setting: names the variable, what it got, what it takes.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # validated by pydantic
+    except ValidationError as error:
+        raise OperatorError(_explain(error)) from error
+    _refuse_unknown(set(os.environ))
+    return settings
+
+
+def variables() -> dict[str, tuple[str, ...]]:
+    """Environment variable of every setting, with its path in `Settings`, in order of definition."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            found |= {f"{PREFIX}{name}_{leaf}".upper(): (name, leaf) for leaf in group.model_fields}
+        else:
+            found[f"{PREFIX}{name}".upper()] = (name,)
+    return found
+
+
+FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_TEST_DATA"})
+"""Variables with our prefix that are not settings: fault points, and where the test data is."""
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    from difflib import get_close_matches  # noqa: PLC0415 - only needed to explain an error
+
+    known = variables()
+    for name in sorted(n for n in names if n.startswith(PREFIX)):
+        if name in known or name in FOREIGN_VARIABLES or name[len(PREFIX) :].lower() in Settings.model_fields:
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; `k2 config` lists the settings"
+        raise OperatorError(f"{name} is not a setting{hint}")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        path = tuple(str(part) for part in problem["loc"])
+        name = PREFIX + "_".join(path).upper()
+        got = problem["input"]
+        lines.append(f"{name}: {problem['msg']}; got {got!r}{_meaning(path)}")
+    return "\n".join(lines)
+
+
+def _meaning(path: tuple[str, ...]) -> str:
+    fields = Settings.model_fields
+    for part in path[:-1]:
+        group = fields[part].annotation if part in fields else None
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            return ""
+        fields = group.model_fields
+    field = fields.get(path[-1])
+    return f" ({field.description})" if field is not None and field.description else ""

@@ -1,0 +1,1 @@
+"""The message log: batches, the embedded log, the registry, publishing."""

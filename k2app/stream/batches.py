@@ -1,0 +1,293 @@
+"""Whole fetches as one event: the record batch, and the consumer mixin that delivers it.
+
+Faust hands its agents one message at a time. For batch topics the mixin makes `_getmany` return one synthetic
+record per partition whose value is a `RecordBatch`: everything that was fetched, with the offset of the last
+record. It owns what Faust keeps per message and cannot keep per batch:
+
+- *position*: `rewind` moves the read position and bumps the partition's epoch; what was fetched under an older
+  epoch is thrown away. Faust's own seek on a running stream drops records silently.
+- *offset bookkeeping*: committable is last acknowledged + 1. Faust's interval tree sticks when offsets have holes.
+- *revocation and stop*: the agent's buffer is flushed before Faust waits for unacknowledged events, or it would
+  wait for ever.
+- *back-pressure*: a partition is not fetched while a batch of it waits to be read, nor when all waiting batches
+  together are too large.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from faust.types import TP
+
+from k2app.logs import get
+
+logger = get(__name__)
+
+Int64s = npt.NDArray[np.int64]
+
+NULL_LENGTH = -1
+"""Length that stands for a null key or value."""
+
+
+@dataclass(frozen=True, eq=False)
+class RecordBatch:
+    """Consecutive records of one partition, as columns.
+
+    Record `i` has offset `offsets[i]`, log time `times_us[i]`, and the value
+    `data[starts[i]:starts[i] + value_lengths[i]]`, null if the length is -1. Keys are laid out likewise in
+    `keys`. Offsets ascend; they may skip (compaction, transaction markers).
+    """
+
+    log_id: str
+    topic: str
+    partition: int
+    offsets: Int64s
+    times_us: Int64s
+    data: pa.Buffer
+    starts: Int64s
+    value_lengths: Int64s
+    keys: pa.Buffer
+    key_starts: Int64s
+    key_lengths: Int64s
+    epoch: int = 0
+    position: int = 0
+    """Offset from which this batch was read: lower than the first offset where the log skipped some."""
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def first_offset(self) -> int:
+        """Offset of the first record."""
+        return int(self.offsets[0])
+
+    @property
+    def next_offset(self) -> int:
+        """Offset after the last record."""
+        return int(self.offsets[-1]) + 1
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all keys and values."""
+        return int(self.data.size + self.keys.size)
+
+    def value(self, row: int) -> bytes | None:
+        """Value of one record."""
+        return _cell(self.data, self.starts, self.value_lengths, row)
+
+    def key(self, row: int) -> bytes | None:
+        """Key of one record."""
+        return _cell(self.keys, self.key_starts, self.key_lengths, row)
+
+    def fingerprint(self, row: int) -> tuple[int, int]:
+        """Log time (µs) and CRC-32 of the value of one record: tells one log's record from another's."""
+        return int(self.times_us[row]), zlib.crc32(self.value(row) or b"")
+
+    def rows(self, start: int, end: int) -> RecordBatch:
+        """Rows `[start, end)`, sharing the buffers."""
+        part = slice(start, end)
+        return RecordBatch(
+            self.log_id,
+            self.topic,
+            self.partition,
+            self.offsets[part],
+            self.times_us[part],
+            self.data,
+            self.starts[part],
+            self.value_lengths[part],
+            self.keys,
+            self.key_starts[part],
+            self.key_lengths[part],
+            self.epoch,
+            max(self.position, int(self.offsets[start])) if start else self.position,
+        )
+
+
+def _cell(buffer: pa.Buffer, starts: Int64s, lengths: Int64s, row: int) -> bytes | None:
+    length = int(lengths[row])
+    if length == NULL_LENGTH:
+        return None
+    start = int(starts[row])
+    cell: bytes = buffer.slice(start, length).to_pybytes()
+    return cell
+
+
+class BatchRecord(NamedTuple):
+    """Synthetic consumer record whose value is a whole batch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    headers: tuple[()]
+    key: None
+    value: RecordBatch
+    checksum: None
+    serialized_key_size: int
+    serialized_value_size: int
+
+
+def batch_record(batch: RecordBatch) -> BatchRecord:
+    """Wrap a batch as the one record of its partition; its offset is the last one's."""
+    last = batch.next_offset - 1
+    time_ms = int(batch.times_us[-1]) // 1000
+    return BatchRecord(
+        batch.topic, batch.partition, last, time_ms, 0, (), None, batch, None, 0, batch.size_bytes
+    )
+
+
+class _ReadOffsets(defaultdict[TP, int | None]):
+    """Faust's read offsets, always None for batch topics: the mixin owns their position."""
+
+    def __init__(self, batch_topics: frozenset[str]) -> None:
+        super().__init__(lambda: None)
+        self._batch_topics = batch_topics
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        super().__setitem__(tp, None if tp.topic in self._batch_topics else offset)
+
+    def update(self, other: Mapping[TP, int | None]) -> None:  # type: ignore[override]  # the one form Faust uses
+        for tp, offset in other.items():
+            self[tp] = offset
+
+
+Flush = Callable[[set[TP]], Awaitable[None]]
+"""Called before partitions are given up: flush what is buffered for them, or drop it by a deadline."""
+
+
+@dataclass
+class _Partition:
+    """What the mixin knows of one assigned batch partition."""
+
+    position: int
+    epoch: int
+    waiting: int = 0
+    waiting_bytes: int = 0
+    acked_next: int | None = None
+
+
+@dataclass
+class BatchPositions:
+    """Positions of the assigned batch partitions; pure bookkeeping, no I/O.
+
+    A partition without a position is not fetched: it is assigned, and its reader is not ready yet.
+    """
+
+    waiting_limit: int = 2
+    """Batches of one partition that may wait to be read."""
+    waiting_bytes_limit: int = 256 * 1024 * 1024
+    """Bytes of all batches that may wait to be read: fetching goes on below it."""
+    partitions: dict[TP, _Partition] = field(default_factory=dict)
+    _epoch: int = 0
+
+    def rewind(self, tp: TP, offset: int) -> None:
+        """Read `tp` from `offset` next; whatever was fetched before is void."""
+        self._epoch += 1
+        self.partitions[tp] = _Partition(offset, self._epoch)
+
+    def forget(self, tps: Iterable[TP]) -> None:
+        """Stop reading `tps`; whatever was fetched before is void."""
+        for tp in tps:
+            self.partitions.pop(tp, None)
+
+    def current(self, batch: RecordBatch) -> bool:
+        """Whether `batch` was fetched under its partition's present epoch."""
+        known = self.partitions.get(TP(batch.topic, batch.partition))
+        return known is not None and known.epoch == batch.epoch
+
+    def ready(self) -> list[tuple[TP, int, int]]:
+        """Partitions to fetch now, with position and epoch; those that wait longest first."""
+        total = sum(p.waiting_bytes for p in self.partitions.values())
+        if total >= self.waiting_bytes_limit:
+            return []
+        free = [(tp, p) for tp, p in self.partitions.items() if p.waiting < self.waiting_limit]
+        return [(tp, p.position, p.epoch) for tp, p in free]
+
+    def fetched(self, batch: RecordBatch) -> bool:
+        """Move the position past `batch`. False: it is of an older epoch and must be thrown away."""
+        if not self.current(batch):
+            return False
+        known = self.partitions[TP(batch.topic, batch.partition)]
+        known.position = batch.next_offset
+        known.waiting += 1
+        known.waiting_bytes += batch.size_bytes
+        return True
+
+    def taken(self, batch: RecordBatch) -> None:
+        """Note that `batch` no longer waits: its reader has it."""
+        if self.current(batch):
+            known = self.partitions[TP(batch.topic, batch.partition)]
+            known.waiting -= 1
+            known.waiting_bytes -= batch.size_bytes
+
+    def acked(self, batch: RecordBatch) -> None:
+        """Note that everything up to the end of `batch` is in the lake."""
+        if self.current(batch):
+            known = self.partitions[TP(batch.topic, batch.partition)]
+            known.acked_next = max(known.acked_next or 0, batch.next_offset)
+
+    def committable(self, tp: TP) -> int | None:
+        """Next offset that may be committed to the log; None before the first acknowledgement."""
+        known = self.partitions.get(tp)
+        return None if known is None else known.acked_next
+
+
+class BatchConsumerMixin:
+    """Mix into a driver's `Consumer`, before it in the bases. See the module's docstring.
+
+    The transport carries `batch_topics`; `before_revoke` is set by the app.
+    """
+
+    transport: Any
+    _acked: Any
+    _unacked_messages: Any
+    _waiting_for_ack: Any
+
+    def __init__(self, transport: Any, *args: Any, **kwargs: Any) -> None:
+        self.batch_topics: frozenset[str] = frozenset(transport.batch_topics)
+        self.positions = BatchPositions(waiting_bytes_limit=transport.waiting_bytes_limit)
+        self.before_revoke: Flush | None = None
+        super().__init__(transport, *args, **kwargs)  # type: ignore[call-arg]  # the driver's
+        self._read_offset = _ReadOffsets(self.batch_topics)
+
+    def is_batch(self, tp: TP) -> bool:
+        """Whether `tp` is delivered as batches."""
+        return tp.topic in self.batch_topics
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Flush the agents' buffers of `revoked` before Faust waits for their events."""
+        batches = {tp for tp in revoked if self.is_batch(tp)}
+        if batches and self.before_revoke is not None:
+            await self.before_revoke(batches)
+        self.positions.forget(batches)
+        await super().on_partitions_revoked(revoked)  # type: ignore[misc]  # the driver's
+
+    def ack(self, message: Any) -> bool:
+        """Acknowledge one message; a batch counts only while its epoch lasts."""
+        if not isinstance(message.value, RecordBatch):
+            acked: bool = super().ack(message)  # type: ignore[misc]  # the driver's
+            return acked
+        message.acked = True
+        self._unacked_messages.discard(message)
+        self.positions.acked(message.value)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)  # type: ignore[misc]  # the driver's
+        for tp in self.positions.partitions:
+            if topics is None or tp in topics or tp.topic in topics:
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if self.is_batch(tp):
+            return self.positions.committable(tp)
+        offset: int | None = super()._new_offset(tp)  # type: ignore[misc]  # the driver's
+        return offset

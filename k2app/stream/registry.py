@@ -1,0 +1,118 @@
+"""The schema registry: embedded in the log's file, or a Confluent-compatible server.
+
+Both give ids to schema texts under subjects; the id stands in every message. A schema never changes under its id,
+so what was read once is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, Protocol
+
+import httpx
+from schema_registry.client import SchemaRegistryClient
+from schema_registry.client.errors import ClientError
+from schema_registry.client.schema import AvroSchema
+
+from k2app.errors import OperatorError, TransientError
+from k2app.settings import Settings
+from k2app.stream.log_file import LogFile
+
+COMPATIBILITY = "BACKWARD"
+"""Rule of our subjects: a new schema can read what the previous one wrote."""
+
+SERVER_ERROR = 500
+"""Lowest HTTP status by which a server blames itself: the same request may succeed later."""
+
+
+class Registry(Protocol):
+    """What K2 asks of a schema registry. Calls block; use them on a thread."""
+
+    def register(self, subject: str, schema: dict[str, Any]) -> int:
+        """Register `schema` under `subject` and return its id; the same schema keeps its id.
+
+        Raises `OperatorError` if the registry refuses it as incompatible, `TransientError` if it cannot be reached.
+        """
+
+    def schema(self, schema_id: int) -> str | None:
+        """Text of a schema; None if the registry says that there is none. Raises `TransientError`."""
+
+
+def canonical(schema: dict[str, Any]) -> str:
+    """One text per schema, whatever the white space of its file."""
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
+
+
+class EmbeddedRegistry:
+    """Registry in the embedded log's file. One lock: the connection is used by one thread at a time."""
+
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+
+    def register(self, subject: str, schema: dict[str, Any]) -> int:
+        """See `Registry.register`."""
+        with self._lock:
+            return self._log.register(subject, canonical(schema))
+
+    def schema(self, schema_id: int) -> str | None:
+        """See `Registry.schema`."""
+        with self._lock:
+            return self._log.schema_text(schema_id)
+
+
+class HttpRegistry:
+    """Confluent-compatible registry over HTTP."""
+
+    def __init__(self, url: str, username: str = "", password: str = "") -> None:
+        self._url = url
+        config: dict[str, Any] = {"url": url}
+        if username:
+            config |= {
+                "basic.auth.credentials.source": "USER_INFO",
+                "basic.auth.user.info": f"{username}:{password}",
+            }
+        self._client = SchemaRegistryClient(config)
+
+    def register(self, subject: str, schema: dict[str, Any]) -> int:
+        """See `Registry.register`."""
+        try:
+            self._client.update_compatibility(level=COMPATIBILITY, subject=subject)
+            return int(self._client.register(subject, AvroSchema(schema)))
+        except ClientError as error:
+            if (error.http_code or SERVER_ERROR) >= SERVER_ERROR:
+                raise self._unreachable(error) from error
+            raise OperatorError(
+                f"the schema registry {self._url} refuses subject {subject}: {error.message}: "
+                f"{error.server_traceback}"
+            ) from error
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def schema(self, schema_id: int) -> str | None:
+        """See `Registry.schema`."""
+        try:
+            found = self._client.get_by_id(schema_id)
+        except (ClientError, httpx.HTTPError) as error:
+            raise self._unreachable(error) from error
+        return None if found is None else json.dumps(found.raw_schema)
+
+    def _unreachable(self, error: Exception) -> TransientError:
+        return TransientError(f"the schema registry {self._url} cannot be reached: {error!r}")
+
+
+def open_registry(settings: Settings, log: LogFile | None) -> Registry:
+    """Open the registry that the settings name; the embedded one lives in `log`.
+
+    Raises
+    ------
+    OperatorError
+        No URL is set and there is no embedded log to hold one.
+    """
+    if settings.registry.url:
+        password = settings.registry.password.get_secret_value()
+        return HttpRegistry(settings.registry.url, settings.registry.username, password)
+    if log is None:
+        raise OperatorError("K2_REGISTRY_URL is not set: with Kafka, schemas need a registry of their own")
+    return EmbeddedRegistry(log)

@@ -1,0 +1,106 @@
+"""Running the worker: until a signal, until the log is drained, or until it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from faust.types import TP
+
+from k2app.app import K2App
+from k2app.ingest.service import Ingest
+from k2app.logs import get
+
+logger = get(__name__)
+
+DRAIN_POLL_S = 0.05
+"""Seconds between looks at how far a drain has come."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Signals that end a worker: flush, commit, exit 0."""
+
+
+async def run(app: K2App, *, drain: bool = False) -> None:
+    """Run a worker.
+
+    Parameters
+    ----------
+    app
+        A new app.
+    drain
+        Read to the end that the log has at the start, commit, and end.
+
+    Raises
+    ------
+    BaseException
+        What the worker failed with.
+    """
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def fail(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    app.on_failure = fail
+    with _stop_signal() as stopped:
+        await _until_first(app, failed, stopped, drain=drain)
+
+
+async def _until_first(
+    app: K2App, failed: asyncio.Future[None], stopped: asyncio.Event, *, drain: bool
+) -> None:
+    serving: asyncio.Future[Any] = asyncio.ensure_future(_serve(app, drain=drain))
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait((serving, stopping, failed), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await app.stop()
+        stopping.cancel()
+    if failed.done():
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        failed.result()
+    await serving
+
+
+async def _serve(app: K2App, *, drain: bool) -> None:
+    await app.start()
+    if drain:
+        await _drain(app)
+    else:
+        await app.wait_until_stopped()
+
+
+async def _drain(app: K2App) -> None:
+    """Wait until everything that the log held at the start is in the lake."""
+    await _until(lambda: all(ingest.ready for ingest in app.ingests.values()))
+    ends = await app.log_ends()
+    logger.info("draining", records_in_log=sum(ends.values()))
+    await asyncio.gather(*(_drain_one(ingest, ends) for ingest in app.ingests.values()))
+    logger.info("drained")
+
+
+async def _drain_one(ingest: Ingest, ends: Mapping[TP, int]) -> None:
+    while not ingest.drained(ends):
+        await _until(lambda: ingest.read_past(ends))
+        await ingest.flush()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - the conditions span several objects, none has an event
+        await asyncio.sleep(DRAIN_POLL_S)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[asyncio.Event]:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

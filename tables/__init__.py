@@ -1,0 +1,1 @@
+"""The Faust tables: RocksDB-backed caches of what the lake holds."""

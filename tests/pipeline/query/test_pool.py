@@ -1,0 +1,179 @@
+"""Limits: time, memory, places, and what DuckDB may reach."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import duckdb
+import pytest
+
+from k2app.errors import OperatorError
+from k2app.query.pool import Pool, QueryCancelledError, QueryTimeoutError, TooBusyError
+from k2app.query.requests import RowsRequest
+from k2app.query.result_text import to_json
+from k2app.settings import QuerySettings
+from tests.query_lake import trade
+
+ENDLESS = "SELECT count(*) FROM range(100000000000) AS a(x), range(1000) AS b(y) WHERE x * y % 7 = 3"
+"""Years of work, whatever the machine."""
+
+PROMPT_S = 5.0
+"""Seconds within which a stopped query must have ended: far more than it takes, far less than ENDLESS."""
+
+
+def pool_of(tmp_path, **limits):
+    return Pool(QuerySettings(**limits), str(tmp_path))
+
+
+def endless(session):
+    return session.fetch(ENDLESS, {})
+
+
+def test_a_query_beyond_its_time_is_stopped(tmp_path):
+    """The error names the limit, and DuckDB really stops: its thread answers the next query."""
+    pool = pool_of(tmp_path, timeout_s=0.2, concurrent=1)
+    begun = time.monotonic()
+    with pytest.raises(QueryTimeoutError, match="K2_QUERY_TIMEOUT_S") as caught:
+        pool.submit(endless).future.result(PROMPT_S)
+    assert 0.2 == caught.value.retry_after_s
+    assert 1 == pool.submit(lambda session: session.fetch("SELECT 1 AS n", {})["n"][0].as_py()).future.result(
+        PROMPT_S
+    )
+    assert PROMPT_S > time.monotonic() - begun
+    pool.close()
+
+
+def test_the_time_limit_holds_outside_duckdb_too(tmp_path):
+    """Planning and writing text count: the next step is refused."""
+    pool = pool_of(tmp_path, timeout_s=0.1)
+
+    def slow(session):
+        late = threading.Event()
+        while not late.wait(0.01):
+            session.check()
+
+    with pytest.raises(QueryTimeoutError):
+        pool.submit(slow).future.result(PROMPT_S)
+    pool.close()
+
+
+def test_a_cancelled_query_stops(tmp_path):
+    """Nobody waits for it: its thread is free again."""
+    pool = pool_of(tmp_path, concurrent=1)
+    started = threading.Event()
+
+    def work(session):
+        started.set()
+        return endless(session)
+
+    running = pool.submit(work)
+    assert started.wait(PROMPT_S)
+    running.cancel()
+    with pytest.raises(QueryCancelledError):
+        running.future.result(PROMPT_S)
+    pool.close()
+
+
+def test_a_query_cancelled_while_it_waits_never_runs(tmp_path):
+    """Its place goes to another."""
+    pool = pool_of(tmp_path, concurrent=1)
+    first, ran = pool.submit(endless), []
+    waiting = pool.submit(ran.append)
+    waiting.cancel()
+    first.cancel()
+    assert waiting.future.cancelled()
+    pool.close()
+    assert [] == ran
+
+
+def test_too_many_waiting_queries_are_turned_away(tmp_path):
+    """One runs, eight wait, the next is told to come back; places come free again."""
+    pool = pool_of(tmp_path, concurrent=1)
+    taken = [pool.submit(endless) for _ in range(9)]
+    with pytest.raises(TooBusyError, match="8 queries wait"):
+        pool.submit(endless)
+    for running in taken:
+        running.cancel()
+    for running in taken:
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - cancelled before or while it ran
+            running.future.result(PROMPT_S)
+    assert 1 == pool.submit(lambda session: session.fetch("SELECT 1", {}).num_rows).future.result(PROMPT_S)
+    pool.close()
+
+
+def test_memory_beyond_the_limit_is_explained(tmp_path):
+    """The message names the setting."""
+    pool = pool_of(tmp_path, memory_limit="20MB")
+    sql = "SELECT list(x::VARCHAR || 'some text') FROM range(10000000) AS r(x)"
+    with pytest.raises(OperatorError, match="K2_QUERY_MEMORY_LIMIT"):
+        pool.submit(lambda session: session.fetch(sql, {})).future.result(60)
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM read_text('{root}/../outside')",
+        "COPY (SELECT 1) TO '/tmp/k2-written'",
+        "ATTACH '/tmp/k2-attached.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+    ],
+)
+def test_duckdb_reaches_nothing_but_the_warehouse(tmp_path, sql):
+    """Even a statement of its own could not read, write, load or unlock."""
+    (tmp_path / "outside").write_text("secret")
+    root = tmp_path / "warehouse"
+    root.mkdir()
+    (root / "inside").write_text("rows")
+    pool = pool_of(root)
+    read = pool.submit(
+        lambda session: session.fetch("SELECT content FROM read_text($f)", {"f": str(root / "inside")})
+    )
+    assert "rows" == read.future.result()["content"][0].as_py()
+    with pytest.raises(duckdb.Error, match=r"(?i)permission|disabled|locked"):
+        pool.submit(lambda session: session.fetch(sql.format(root=root), {})).future.result()
+    pool.close()
+
+
+def test_a_setting_that_duckdb_refuses_is_explained(tmp_path):
+    """Names value and reason."""
+    with pytest.raises(OperatorError, match="memory_limit = 'much'"):
+        pool_of(tmp_path, memory_limit="much")
+
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from k2app.lake.catalog import open_catalog
+from k2app.market import exchanges
+from k2app.query.engine import QueryEngine
+from k2app.query.requests import RowsRequest
+from k2app.query.result_text import to_json
+from k2app.settings import Settings
+settings = Settings(home=Path(sys.argv[1]))
+catalog = open_catalog(settings)
+engine = QueryEngine(settings, catalog, exchanges.load())
+sys.stdout.buffer.write(to_json(engine.trades(RowsRequest(limit=7, symbol=("RIO", "BHP")))))
+engine.close()
+catalog.close()
+"""
+
+
+def test_two_processes_give_the_same_bytes(put, engine, settings):
+    """Rows, cursor and warnings follow from the snapshot alone."""
+    rows = [
+        trade(n, micros=n % 4, symbol=("BHP", "RIO")[n % 2], attributes=[("b", "1"), ("a", "2")])
+        for n in range(20)
+    ]
+    put("trades", rows)
+    here = to_json(engine.trades(RowsRequest(limit=7, symbol=("RIO", "BHP"))))
+    command = [sys.executable, "-c", OTHER_PROCESS, str(settings.home)]
+    there = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert here == there.stdout
