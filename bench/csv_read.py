@@ -70,7 +70,7 @@ def measure(what: str, text: str, rows: int, profile: str, folder: Path) -> None
     path = folder / "file.csv"
     path.write_text(text, newline="")
     known, how = exchanges.load(), profiles.load(profile)
-    kept = context(known["generic"], None, "column")
+    kept = context(known["generic"], None, "source")
     if profile == "asx":
         kept = context(known["asx"], "DVN", "assign")
 

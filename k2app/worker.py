@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ async def run(app: K2App, *, drain: bool = False) -> None:
             failed.set_exception(error)
 
     app.on_failure = fail
+    # Faust collects garbage once per table at every assignment and stop; what was imported need not be looked at.
+    gc.freeze()
     with _stop_signal() as stopped:
         await _until_first(app, failed, stopped, drain=drain)
 

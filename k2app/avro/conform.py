@@ -6,6 +6,7 @@ text may be dictionary-encoded or not, with 32-bit or 64-bit offsets, for string
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ def conform(array: Any, kind: AvroType, path: str) -> Any:
 def refuse(bad: Mask, array: Any, path: str, why: str) -> None:
     """Raise for the first value marked."""
     if bad.any():
-        raise RecordError(f"field {path}: {array[int(np.argmax(bad))].as_py()!r}: {why}")
+        raise RecordError(f"field {path}: {_shown(array, int(np.argmax(bad)))}: {why}")
 
 
 def _mask(booleans: Any) -> Mask:
@@ -108,7 +109,14 @@ def _cast(array: Any, wanted: Any, path: str) -> Any:
     try:
         return array.cast(wanted)
     except pa.ArrowInvalid as error:
-        raise RecordError(f"field {path}: {array[0].as_py()!r}: {error}") from error
+        if _is_text(wanted) or _is_octets(wanted):
+            raise OperatorError(f"field {path}: over 2 GiB at once ({error}): encode fewer rows") from error
+        raise RecordError(f"field {path}: {_shown(array, 0)}: {error}") from error
+
+
+def _shown(array: Any, row: int) -> str:
+    """A value for a message, shortened."""
+    return reprlib.repr(array[row].as_py())
 
 
 def _is_text(kind: Any) -> bool:

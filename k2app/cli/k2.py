@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from k2app import logs
 from k2app.errors import K2Error
+from k2app.load.profiles import SequenceMode
 from k2app.market.topics import DataType
 from k2app.settings import Settings, read_settings
 
@@ -24,14 +24,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-
-class Sequence(StrEnum):
-    """Where sequence numbers come from."""
-
-    SOURCE = "source"
-    ASSIGN = "assign"
-    NONE = "none"
 
 
 OPERATOR_EXIT = 2
@@ -79,7 +71,7 @@ def load(
         Path | None, typer.Option(help="Reference data that maps a file's name to its symbol.")
     ] = None,
     sequence: Annotated[
-        Sequence | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
+        SequenceMode | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Folder for rejected rows; default: rejects/ in K2_HOME.")
@@ -99,9 +91,8 @@ def load(
     Rows that cannot be read are kept with the reason, never dropped. Loading a file twice changes nothing that a
     query shows: the copies come back flagged `duplicate`.
     """
-    from k2app.cli.load import Options, SequenceMode, run  # noqa: PLC0415 - `k2 --help` stays fast
+    from k2app.cli.load import Options, run  # noqa: PLC0415 - `k2 --help` stays fast
 
-    chosen: SequenceMode | None = None if sequence is None else sequence.value
     given = Options(
         files,
         exchange,
@@ -109,7 +100,7 @@ def load(
         profile,
         symbol,
         reference,
-        chosen,
+        sequence,
         rejects,
         limit,
         dry_run,

@@ -16,6 +16,7 @@ Order of one file:
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -24,7 +25,6 @@ from uuid import uuid4
 from pyarrow.fs import LocalFileSystem
 from pyiceberg.io import WAREHOUSE, InputFile, OutputFile
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
-from pyiceberg.typedef import EMPTY_DICT, Properties
 
 PY_IO_IMPL = "k2app.lake.fileio.DurableFileIO"
 """Value of the catalog property `py-io-impl` for a local warehouse."""
@@ -49,10 +49,6 @@ class DurableFileIO(PyArrowFileIO):
 
     Subclasses may watch `sync_file` and `sync_folder`; both are called after the data they speak of was written.
     """
-
-    def __init__(self, properties: Properties = EMPTY_DICT) -> None:
-        super().__init__(properties)
-        self._durable_folders: set[Path] = set()
 
     def new_input(self, location: str) -> PyArrowFile:
         """Open `location` for reading."""
@@ -80,16 +76,14 @@ class DurableFileIO(PyArrowFileIO):
             path.unlink()
 
     def make_folder(self, folder: Path) -> None:
-        """Make `folder` and its parents durable, up to the folder that holds the warehouse.
+        """Make `folder` and its parents, and make their names durable.
 
-        Existing folders are synced too, once per object: another process may have made them a moment ago.
+        Folders that exist are synced too, unless a complete file is in them (whoever wrote it had synced them):
+        another process may have made them a moment ago.
         """
-        if folder in self._durable_folders:
-            return
         for level in reversed(self._levels(folder)):
             level.mkdir(exist_ok=True)
             self.sync_folder(level.parent)
-        self._durable_folders.add(folder)
 
     def sync_file(self, file: BinaryIO) -> None:
         """Put the bytes of an open file on disk."""
@@ -104,12 +98,20 @@ class DurableFileIO(PyArrowFileIO):
             os.close(descriptor)
 
     def _levels(self, folder: Path) -> list[Path]:
-        """Folders to make or sync, deepest first."""
-        warehouse = local_path(self.properties.get(WAREHOUSE, "")) if self.properties.get(WAREHOUSE) else None
+        """Folders to make or sync, deepest first; at most up to the warehouse, if that exists."""
+        root = local_path(self.properties[WAREHOUSE]) if WAREHOUSE in self.properties else None
+        inside = root is not None and folder.is_relative_to(root)
         chain = [folder, *folder.parents]
-        return [
-            level for level in chain if not level.exists() or (warehouse and level.is_relative_to(warehouse))
-        ]
+        return list(takewhile(lambda level: not self._is_durable(level, root if inside else None), chain))
+
+    @staticmethod
+    def _is_durable(level: Path, root: Path | None) -> bool:
+        if not level.exists():
+            return False
+        if root is None or not level.is_relative_to(root):
+            return True
+        with os.scandir(level) as entries:
+            return any(entry.is_file() and not entry.name.startswith(".") for entry in entries)
 
 
 class DurableOutputFile(OutputFile):

@@ -136,6 +136,7 @@ class Writer:
         self._main = main
         self._clock = clock
         self._pace = pace
+        self._tables: dict[Name, Table] = {}
 
     def floors(self) -> Floors:
         """Floors of the main table, as they are now.
@@ -235,11 +236,13 @@ class Writer:
         return Addition(part.files, _summary(part.rows, ranges) | {FLOOR: floors}, {FLOOR: floors})
 
     def _write(self, name: Name, rows: pa.Table, *, kept: bool = False) -> Part:
-        table = self._load(name)
+        # where and in which columns to write does not change from flush to flush; metadata takes long to load
+        table = self._tables.get(name) or self._load(name)
         return Part(name, table, rows, write_files(table, SPECS[name], rows), kept)
 
     def _load(self, name: Name) -> Table:
-        return load(self._catalog, self._settings, name)
+        self._tables[name] = load(self._catalog, self._settings, name)
+        return self._tables[name]
 
 
 def discard(staged: Staged) -> None:

@@ -70,7 +70,7 @@ def choose(names: Iterable[str], shape: FileShape, sequence: SequenceMode, *, fi
     names
         The header's cells, or the profile's `columns`.
     sequence
-        Unless it is `column`, a column of sequence numbers is one like any other. With it, a file that has
+        Unless it is `source`, a column of sequence numbers is one like any other. With it, a file that has
         no such column has no numbers.
     fixed_symbol
         All rows are of one symbol, which the operator gave.

@@ -20,7 +20,7 @@ from k2app.load.fields import Cell, ProfileData, QuoteFields, ReferenceFields, T
 from k2app.market.topics import EXCHANGE_PATTERN, DataType
 
 SequenceMode = Literal["source", "assign", "none"]
-"""Where sequence numbers come from: the file, the loader, nowhere."""
+"""Where sequence numbers come from: the file (source), the loader (assign), nowhere (none)."""
 
 
 class FileShape(ProfileData):
@@ -87,7 +87,7 @@ class FileShape(ProfileData):
     @model_validator(mode="after")
     def _sequence_is_there(self) -> Self:
         if self.sequence == "source" and "sequence" not in dict(self.cells()):
-            raise ValueError("sequence = 'column' needs a field `sequence`")
+            raise ValueError("sequence = 'source' needs a field `sequence`")
         return self
 
     def sequence_mode(self, asked: SequenceMode | None) -> SequenceMode:
@@ -96,12 +96,12 @@ class FileShape(ProfileData):
         Raises
         ------
         OperatorError
-            `column` is asked for and the profile names none, or the record has no sequence at all.
+            `source` is asked for and the profile names none, or the record has no sequence at all.
         """
         names = [name for name, _ in self.cells()]
         if asked == "source" and "sequence" not in names:
             raise OperatorError(
-                "--sequence column: the profile names no column of sequence numbers; use assign or none"
+                "--sequence source: the profile names no column of sequence numbers; use assign or none"
             )
         if asked == "assign" and "timestamp" not in names:
             raise OperatorError("--sequence assign: reference data has no sequence numbers; leave it out")

@@ -12,19 +12,25 @@ from k2app.settings import Settings
 from tests.lake_flushes import flush, span, writer
 
 
+def say(*words):
+    """One line to whoever started the process."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def main(home, partition, start, end):
     settings = Settings(home=Path(home))
     logs.configure(settings.logs)
     who = writer(open_catalog(settings), settings)
     staged = who.stage(flush(span(int(start), int(end), partition=int(partition)), dead=(int(start),)))
-    print("staged", flush=True)
+    say("staged")
     sys.stdin.readline()
     try:
         who.commit_dead_letters(staged)
         who.commit_gaps(staged)
-        print("committed", who.commit_main(staged).snapshot_id)
+        say("committed", who.commit_main(staged).snapshot_id)
     except FencedError as error:
-        print("fenced", error)
+        say("fenced", error)
 
 
 if __name__ == "__main__":

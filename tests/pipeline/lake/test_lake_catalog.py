@@ -28,9 +28,9 @@ def test_created_tables_are_those_of_the_specs(catalog, settings):
 def test_field_ids_of_a_new_table_are_fixed(catalog, settings):
     """A column that moved would show here: old snapshots refer to these numbers."""
     ids = {f.name: f.field_id for f in load(catalog, settings, Name.TRADES).schema().fields}
-    assert [1, 4, 11, 16, 19, 24] == [
+    assert [
         ids[n] for n in ("symbol", "timestamp", "sequence", "sequence_flag", "committed_at", "offset")
-    ]
+    ] == [1, 4, 11, 16, 19, 24]
 
 
 def test_creating_twice_creates_nothing(settings):
@@ -40,9 +40,9 @@ def test_creating_twice_creates_nothing(settings):
             catalog, settings, {Name.TRADES: {RULE: "contiguous"}}
         )
         more = {Name.TRADES: {RULE: "contiguous", "k2.sequence-rule.binance": "increasing"}}
-        assert [] == create_tables(catalog, settings, more)
+        assert create_tables(catalog, settings, more) == []
         properties = load(catalog, settings, Name.TRADES).properties
-        assert ["contiguous", "increasing"] == [properties[key] for key in more[Name.TRADES]]
+        assert [properties[key] for key in more[Name.TRADES]] == ["contiguous", "increasing"]
 
 
 def test_changed_sequence_rule_is_refused(settings):
@@ -50,16 +50,17 @@ def test_changed_sequence_rule_is_refused(settings):
     with open_catalog(settings) as catalog:
         create_tables(catalog, settings, {Name.QUOTES: {RULE: "contiguous"}})
         with pytest.raises(
-            OperatorError, match="quotes: k2.sequence-rule.asx is pinned as 'contiguous'.*K2_LAKE"
+            OperatorError, match=r"quotes: k2.sequence-rule.asx is pinned as 'contiguous'.*K2_LAKE"
         ):
             create_tables(catalog, settings, {Name.QUOTES: {RULE: "increasing"}})
-        assert "contiguous" == load(catalog, settings, Name.QUOTES).properties[RULE]
+        assert load(catalog, settings, Name.QUOTES).properties[RULE] == "contiguous"
 
 
 def test_two_processes_create_the_tables_at_once(settings):
     """Every table is created by exactly one of them."""
     code = (
-        "import sys; from pathlib import Path; from k2app.settings import Settings; from k2app.lake import catalog as c;"
+        "import sys; from pathlib import Path;"
+        "from k2app.settings import Settings; from k2app.lake import catalog as c;"
         "s = Settings(home=Path(sys.argv[1])); sys.stdin.readline();"
         "print(*c.create_tables(c.open_catalog(s), s))"
     )
@@ -85,7 +86,7 @@ def test_table_of_another_format_is_refused(catalog, settings):
     """An older program does not write a newer one's table."""
     with load(catalog, settings, Name.TRADES).transaction() as transaction:
         transaction.set_properties({FORMAT_PROPERTY: "2"})
-    with pytest.raises(OperatorError, match="k2.format = 2"):
+    with pytest.raises(OperatorError, match=r"k2.format = 2"):
         load(catalog, settings, Name.TRADES)
 
 
@@ -104,22 +105,22 @@ def test_sqlite_commits_are_durable_and_readers_do_not_wait(catalog):
             connection.exec_driver_sql(f"PRAGMA {p}").scalar()
             for p in ("journal_mode", "synchronous", "busy_timeout")
         ]
-    assert ["wal", 2, 30_000] == found
+    assert found == ["wal", 2, 30_000]
 
 
 def test_catalog_that_refuses_connections_is_transient(tmp_path):
     """Nothing listens: try later."""
     lake = LakeSettings(uri="http://127.0.0.1:9", warehouse="w")
-    with pytest.raises(TransientError, match="127.0.0.1:9 does not answer"):
+    with pytest.raises(TransientError, match=r"127.0.0.1:9 does not answer"):
         open_catalog(Settings(home=tmp_path, lake=lake))
 
 
 def test_catalog_that_accepts_and_never_answers_times_out(tmp_path):
-    """pyiceberg would wait for ever."""
+    """Pyiceberg would wait for ever."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         lake = LakeSettings(uri=uri, properties={REST_TIMEOUT_PROPERTY: "0.1"})
-        with pytest.raises(TransientError, match="does not answer.*timed out"):
+        with pytest.raises(TransientError, match=r"does not answer.*timed out"):
             open_catalog(Settings(home=tmp_path, lake=lake))
 
 

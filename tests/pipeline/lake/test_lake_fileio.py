@@ -52,7 +52,7 @@ def test_every_file_and_folder_is_synced_before_the_commit_refers_to_it(tmp_path
         for start in (0, 10):
             commit(writer(careful, settings), flush(span(start, start + 10), dead=(start,)))
         table = load(careful, settings, Name.TRADES)
-    assert 2 == len(list(lineage_of(table.metadata)))
+    assert len(list(lineage_of(table.metadata))) == 2
     assert local_path(table.metadata_location).name in SYNCED
 
 
@@ -64,13 +64,12 @@ def test_overwrite_is_atomic(tmp_path):
     with output.create(overwrite=True) as stream:
         stream.write(b"new")
         stream.flush()
-        assert b"old" == output.to_input_file().open().read()
-    assert b"new" == output.to_input_file().open().read()
-    with pytest.raises(RuntimeError), output.create(overwrite=True) as stream:
-        stream.write(b"half")
-        raise RuntimeError
-    assert b"new" == output.to_input_file().open().read()
-    assert ["file"] == [p.name for p in (tmp_path / "a/b").iterdir()]
+        assert output.to_input_file().open().read() == b"old"
+    assert output.to_input_file().open().read() == b"new"
+    with pytest.raises(TypeError, match="bytes-like"), output.create(overwrite=True) as stream:
+        stream.write("half")
+    assert output.to_input_file().open().read() == b"new"
+    assert [p.name for p in (tmp_path / "a/b").iterdir()] == ["file"]
 
 
 def test_existing_file_is_not_overwritten_unasked(tmp_path):
@@ -79,7 +78,7 @@ def test_existing_file_is_not_overwritten_unasked(tmp_path):
     output.create().close()
     with pytest.raises(FileExistsError, match="exists already"):
         output.create()
-    assert (0, True) == (len(output), output.exists())
+    assert (len(output), output.exists()) == (0, True)
 
 
 def test_deleting(tmp_path):

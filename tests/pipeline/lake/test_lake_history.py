@@ -54,15 +54,15 @@ def test_windows_change_nothing_but_the_pieces(who, table_of, monkeypatch):
 def test_nothing_to_read(who, table_of, start, end, partition):
     """At the floor, in an empty range, of an unseen partition: no pieces."""
     commit(who, flush(span(0, 10)))
-    assert [] == read(table_of(), start, end, partition)
+    assert read(table_of(), start, end, partition) == []
 
 
 def test_missing_offsets_are_those_without_a_row(who, table_of):
     """Dead letters and skipped offsets leave places; at the start, in between and at the end."""
     commit(who, flush(span(0, 20), dead=(0, 5, 6, 19)))
     commit(who, flush(span(20, 30), dead=(25,)))
-    assert [(0, 1), (5, 7), (19, 20), (25, 26)] == missing_offsets(table_of(), LOG, TOPIC, 0, 0)
-    assert [(6, 7), (19, 20)] == missing_offsets(table_of(), LOG, TOPIC, 0, 6, 20)
+    assert missing_offsets(table_of(), LOG, TOPIC, 0, 0) == [(0, 1), (5, 7), (19, 20), (25, 26)]
+    assert missing_offsets(table_of(), LOG, TOPIC, 0, 6, 20) == [(6, 7), (19, 20)]
 
 
 def test_snapshots_say_what_they_added(who, table_of):
@@ -94,4 +94,4 @@ def test_snapshots_say_what_they_added(who, table_of):
 
 def test_table_without_snapshots_has_no_history(table_of):
     """A new table answers, with nothing."""
-    assert ([], []) == (snapshots(table_of()), read(table_of()))
+    assert (snapshots(table_of()), read(table_of())) == ([], [])

@@ -67,10 +67,12 @@ def test_states_of_a_load_are_read_back_in_order(table):
     second = append_if(table, ledger_rows(row("b", "done", at=3), row("a", at=2)), first)
     rows = read_loads(table.refresh())
     assert second == table.current_snapshot().snapshot_id
-    assert [("b", "reserved"), ("a", "reserved"), ("b", "done")] == list(
-        zip(rows["load_id"].to_pylist(), rows["state"].to_pylist(), strict=True)
-    )
-    assert [(1, 9)] == [(n["first"], n["last"]) for n in rows["numbers"][0].as_py()]
+    assert list(zip(rows["load_id"].to_pylist(), rows["state"].to_pylist(), strict=True)) == [
+        ("b", "reserved"),
+        ("a", "reserved"),
+        ("b", "done"),
+    ]
+    assert [(n["first"], n["last"]) for n in rows["numbers"][0].as_py()] == [(1, 9)]
 
 
 def test_append_decided_on_an_old_state_is_fenced(catalog, settings, table):
@@ -79,8 +81,8 @@ def test_append_decided_on_an_old_state_is_fenced(catalog, settings, table):
     append_if(other, ledger_rows(row("a")), None)
     with pytest.raises(FencedError, match="moved from snapshot None to"):
         append_if(table, ledger_rows(row("b")), None)
-    assert ["a"] == read_loads(other.refresh())["load_id"].to_pylist()
-    assert 1 == len(list(local_path(table.location()).rglob("*.parquet")))
+    assert read_loads(other.refresh())["load_id"].to_pylist() == ["a"]
+    assert len(list(local_path(table.location()).rglob("*.parquet"))) == 1
 
 
 def test_append_overtaken_while_committing_is_fenced(catalog, settings):
@@ -92,7 +94,7 @@ def test_append_overtaken_while_committing_is_fenced(catalog, settings):
     )
     with pytest.raises(FencedError):
         append_if(load(overtaken, settings, Name.LOADS), ledger_rows(row("b")), None, QUICK)
-    assert ["a"] == read_loads(load(catalog, settings, Name.LOADS))["load_id"].to_pylist()
+    assert read_loads(load(catalog, settings, Name.LOADS))["load_id"].to_pylist() == ["a"]
 
 
 class Overtaken(Faulty):
@@ -115,7 +117,7 @@ def test_unknown_outcome_is_resolved_to_one_append(catalog, settings, landed):
     snapshot = append_if(table, ledger_rows(row("a")), None, QUICK)
     read = load(catalog, settings, Name.LOADS)
     assert snapshot == read.current_snapshot().snapshot_id
-    assert ["a"] == read_loads(read)["load_id"].to_pylist()
+    assert read_loads(read)["load_id"].to_pylist() == ["a"]
 
 
 def test_empty_ledger_has_its_columns(table):

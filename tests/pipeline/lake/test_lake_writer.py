@@ -52,8 +52,8 @@ def test_flush_lands_in_all_three_tables(who, table_of):
     main = table_of(Name.TRADES)
     assert receipt.snapshot_id == main.current_snapshot().snapshot_id
     assert [o for o in range(100) if o not in {3, 7}] == offsets(main)
-    assert [3, 7] == offsets(table_of(Name.DEAD_LETTERS))
-    assert [5, 5] == offsets(table_of(Name.GAPS))
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [3, 7]
+    assert offsets(table_of(Name.GAPS)) == [5, 5]
     for name in (Name.TRADES, Name.DEAD_LETTERS, Name.GAPS):
         rows = table_of(name).scan().to_arrow()
         assert {receipt.commit_id} == set(rows["commit_id"].to_pylist())
@@ -72,13 +72,13 @@ def test_floor_is_in_summary_property_and_receipt(who, table_of):
     assert f'{{"{LOG}":{{"{TOPIC}":{{"0":40}}}}}}' == summary[ORIGIN] == table.properties[ORIGIN]
     assert f'{{"{LOG}":{{"{TOPIC}":{{"0":[100,130,2]}}}}}}' == summary[RANGE]
     counts = {k: int(v) for k, v in summary.items() if k.startswith("k2.count.")}
-    assert ("30", 30) == (summary["k2.rows"], sum(counts.values()))
+    assert (summary["k2.rows"], sum(counts.values())) == ("30", 30)
 
 
 def test_flush_without_rows_moves_the_floor(who, table_of):
     """All records were dead letters: the floor passes them, no data file is written."""
     commit(who, flush(span(0, 2), dead=(0, 1)))
-    assert 2 == who.floors().get(LOG, TOPIC, 0).next_offset
+    assert who.floors().get(LOG, TOPIC, 0).next_offset == 2
     assert set() == parquet_files(table_of(Name.TRADES))
     assert table_of(Name.GAPS).current_snapshot() is None
 
@@ -91,7 +91,7 @@ def test_committing_the_same_flush_again_changes_nothing(who, table_of):
         who.commit_gaps(staged)
         receipt = who.commit_main(staged)
     assert receipt == who.commit_main(staged)
-    assert [1, 1, 1] == [len(table_of(n).snapshots()) for n in (Name.TRADES, Name.DEAD_LETTERS, Name.GAPS)]
+    assert [len(table_of(n).snapshots()) for n in (Name.TRADES, Name.DEAD_LETTERS, Name.GAPS)] == [1, 1, 1]
 
 
 def test_writers_of_two_partitions_meet_and_both_land(catalog, settings, table_of):
@@ -99,11 +99,11 @@ def test_writers_of_two_partitions_meet_and_both_land(catalog, settings, table_o
     late = Interrupted(catalog, lambda: commit(writer(catalog, settings), flush(span(0, 20, partition=1))))
     commit(writer(late, settings), flush(span(0, 10)))
     table = table_of(Name.TRADES)
-    assert (2, 2) == (late.commits, len(table.snapshots()))
-    assert [10, 20] == [floor_in_force(table.metadata).get(LOG, TOPIC, p).next_offset for p in (0, 1)]
+    assert (late.commits, len(table.snapshots())) == (2, 2)
+    assert [floor_in_force(table.metadata).get(LOG, TOPIC, p).next_offset for p in (0, 1)] == [10, 20]
     assert [*range(10)] == offsets(table, partition=0)
     assert [*range(20)] == offsets(table, partition=1)
-    assert [] == completeness(table)
+    assert completeness(table) == []
 
 
 def test_conflict_leaves_no_manifest_behind(catalog, settings, table_of):
@@ -143,15 +143,15 @@ def test_two_processes_hold_rows_of_one_partition_and_one_is_fenced(settings, ta
         "50",
     ]
     pair = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=root) for _ in range(2)]
-    assert ["staged\n"] * 2 == [process.stdout.readline() for process in pair]
+    assert [process.stdout.readline() for process in pair] == ["staged\n"] * 2
     for process in pair:
         process.stdin.write("\n")
         process.stdin.flush()
     said = sorted(process.communicate(timeout=60)[0] for process in pair)
-    assert ["committed", "fenced"] == [line.split()[0] for line in said]
+    assert [line.split()[0] for line in said] == ["committed", "fenced"]
     assert f"partition 0 of {TOPIC}" in said[1]
     assert [*range(1, 50)] == offsets(table_of(Name.TRADES))
-    assert [0] == offsets(table_of(Name.DEAD_LETTERS))
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [0]
     for name in (Name.TRADES, Name.DEAD_LETTERS):
         assert referenced(table_of(name)) == parquet_files(table_of(name))
 
@@ -195,7 +195,7 @@ def test_conflict_with_itself_is_a_success(catalog, settings, table_of):
     repeated = Faulty(catalog, (True, CommitFailedException("main has changed")))
     commit(writer(repeated, settings), flush(span(0, 10)))
     assert [*range(10)] == offsets(table_of(Name.TRADES))
-    assert 1 == repeated.commits
+    assert repeated.commits == 1
 
 
 def test_outcome_that_stays_unknown_is_reported_and_no_file_deleted(catalog, settings, table_of):
@@ -205,7 +205,7 @@ def test_outcome_that_stays_unknown_is_reported_and_no_file_deleted(catalog, set
     staged = who.stage(flush(span(0, 10)))
     with pytest.raises(CommitUnknownError, match=staged.flush.commit_id):
         who.commit_main(staged)
-    assert 1 == len(parquet_files(table_of(Name.TRADES)))
+    assert len(parquet_files(table_of(Name.TRADES))) == 1
     doubtful.faults.clear()
     who.commit_main(staged)
     assert [*range(10)] == offsets(table_of(Name.TRADES))
@@ -221,7 +221,7 @@ def test_fenced_after_an_unknown_outcome_deletes_nothing(catalog, settings, who,
     commit(who, flush(span(0, 10)))
     with pytest.raises(FencedError):
         slow.commit_main(staged)
-    assert 2 == len(parquet_files(table_of(Name.TRADES)))
+    assert len(parquet_files(table_of(Name.TRADES))) == 2
     assert [*range(10)] == offsets(table_of(Name.TRADES))
 
 
@@ -246,9 +246,9 @@ def test_crash_between_side_tables_and_main_repeats_no_side_row(catalog, setting
     who.commit_gaps(staged)
     again = writer(catalog, settings)
     commit(again, flush(span(0, 20), dead=(3, 4, 12), events=((5, 0), (5, 1), (15, 0))))
-    assert [3, 4, 12] == offsets(table_of(Name.DEAD_LETTERS))
-    assert [5, 5, 15] == offsets(table_of(Name.GAPS))
-    assert [] == completeness(table_of(Name.TRADES))
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [3, 4, 12]
+    assert offsets(table_of(Name.GAPS)) == [5, 5, 15]
+    assert completeness(table_of(Name.TRADES)) == []
     for name in (Name.DEAD_LETTERS, Name.GAPS):
         # the files of the cut-short flush are committed; the second one's were rewritten without the known rows
         assert referenced(table_of(name)) == parquet_files(table_of(name))
@@ -261,7 +261,7 @@ def test_crash_then_nothing_new_commits_nothing_to_the_side(catalog, settings, w
     who.commit_dead_letters(staged)
     who.commit_gaps(staged)
     commit(writer(catalog, settings), flush(span(0, 10), dead=(3,), events=((5, 0),)))
-    assert [1, 1] == [len(table_of(n).snapshots()) for n in (Name.DEAD_LETTERS, Name.GAPS)]
+    assert [len(table_of(n).snapshots()) for n in (Name.DEAD_LETTERS, Name.GAPS)] == [1, 1]
 
 
 def test_changed_verdict_between_two_attempts(catalog, settings, who, table_of):
@@ -273,7 +273,7 @@ def test_changed_verdict_between_two_attempts(catalog, settings, who, table_of):
     assert set() == upgraded.dead_lettered(LOG, TOPIC, 0, 4)
     assert set() == upgraded.dead_lettered(LOG, TOPIC, 1, 0)
     commit(upgraded, flush(span(0, 10), dead=(3, 6)))
-    assert [3, 6] == offsets(table_of(Name.DEAD_LETTERS))
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [3, 6]
     assert set() == upgraded.dead_lettered(LOG, TOPIC, 0, 10)
 
 
@@ -285,7 +285,7 @@ def test_side_tables_keep_the_floors_of_other_topics(catalog, settings, who, tab
     r = span(0, 5, topic=quotes)
     commit(other, Flush("q", LOG, quote_rows(), dead_letters([2], topic=quotes), gaps([]), (r,)))
     floors = floor_in_force(table_of(Name.DEAD_LETTERS).metadata)
-    assert [10, 5] == [floors.get(LOG, t, 0).next_offset for t in (TOPIC, quotes)]
+    assert [floors.get(LOG, t, 0).next_offset for t in (TOPIC, quotes)] == [10, 5]
 
 
 def quote_rows():
@@ -303,9 +303,9 @@ def test_snapshot_without_rows_carries_the_floor_on(who, table_of):
     compact(table, carried(table.metadata))
     commit(who, flush(span(10, 20)))
     table = table_of(Name.TRADES)
-    assert ["append", "delete", "append", "append"] == [s["operation"] for s in snapshots(table)]
+    assert [s["operation"] for s in snapshots(table)] == ["append", "delete", "append", "append"]
     assert [*range(20)] == offsets(table)
-    assert [] == completeness(table)
+    assert completeness(table) == []
 
 
 def test_floor_is_found_behind_a_snapshot_that_has_none(who, table_of):
@@ -315,7 +315,7 @@ def test_floor_is_found_behind_a_snapshot_that_has_none(who, table_of):
     compact(table, {})
     with table.transaction() as transaction:
         transaction.set_properties({FLOOR: "{}"})
-    assert 10 == who.floors().get(LOG, TOPIC, 0).next_offset
+    assert who.floors().get(LOG, TOPIC, 0).next_offset == 10
     with pytest.raises(FencedError):
         who.commit_main(who.stage(flush(span(0, 5))))
 
@@ -327,7 +327,7 @@ def test_floor_is_found_in_the_property_when_no_snapshot_has_one(who, table_of):
     ours = table.current_snapshot().snapshot_id
     compact(table, {})
     table.maintenance.expire_snapshots().by_id(ours).commit()
-    assert 10 == who.floors().get(LOG, TOPIC, 0).next_offset
+    assert who.floors().get(LOG, TOPIC, 0).next_offset == 10
 
 
 def compact(table, properties):
@@ -345,14 +345,14 @@ def test_hole_that_was_given_up_is_recorded_for_good(who, table_of):
     commit(who, flush(span(20, 25)))
     table = table_of(Name.TRADES)
     assert f'{{"{LOG}":{{"{TOPIC}":{{"0":[[10,15]]}}}}}}' == summary_of(table.current_snapshot())[HOLE]
-    assert [] == completeness(table)
+    assert completeness(table) == []
 
 
 def test_one_commit_takes_many_partitions(who, table_of):
     """However many partitions a flush covers, it is one snapshot; one off its floor stops all."""
     commit(who, flush(span(0, 10), span(5, 6, partition=1), span(7, 8, partition=2)))
-    assert 1 == len(table_of(Name.TRADES).snapshots())
-    assert [10, 6, 8] == [who.floors().get(LOG, TOPIC, p).next_offset for p in range(3)]
+    assert len(table_of(Name.TRADES).snapshots()) == 1
+    assert [who.floors().get(LOG, TOPIC, p).next_offset for p in range(3)] == [10, 6, 8]
     with pytest.raises(FencedError, match="partition 1 "):
         commit(who, flush(span(10, 12), span(5, 7, partition=1)))
     assert [*range(10)] == offsets(table_of(Name.TRADES))
@@ -367,7 +367,7 @@ def test_flush_that_makes_no_sense_is_refused(ranges):
         Flush("id", LOG, trades(0), dead_letters([]), gaps([]), ranges)
 
 
-def test_rows_carry_the_time_of_the_writers_clock(who, table_of):
+def test_rows_carry_the_time_of_the_writers_clock(who):
     """Knowledge time comes from the clock handed in."""
     receipt = commit(who, flush(span(0, 1)))
-    assert MONDAY_US == receipt.committed_at_us
+    assert receipt.committed_at_us == MONDAY_US

@@ -1,7 +1,5 @@
 """Property tests: the columnar codec against fastavro and a strict model, on random schemas and values."""
 
-# ruff: noqa: SIM300 - expected on the left
-
 from __future__ import annotations
 
 from typing import Any
@@ -17,7 +15,7 @@ from k2app.avro.decode import Decoded, decode, messages_from_list
 from k2app.avro.encode import encode
 from k2app.avro.schema import arrow_schema, parse
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def decoded(messages: list[bytes], *raws: Any) -> Decoded:

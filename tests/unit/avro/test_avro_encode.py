@@ -1,7 +1,5 @@
 """Encoding: what columns may come as, what is refused, and the shipped schemas both ways."""
 
-# ruff: noqa: SIM300 - expected on the left
-
 from __future__ import annotations
 
 import io
@@ -150,7 +148,9 @@ def test_other_columns_are_an_operators_error(table: Any, named: str) -> None:
 @pytest.mark.parametrize("kind", ["array", "map"])
 def test_slices_chunks_and_offsets_do_not_show(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slice of a chunked table is written like its rows alone, nulls and nested columns too."""
-    texts = [None if i % 5 == 0 else ["x" * j if j % 2 else None for j in range(i % 4)] for i in range(100)]
+    texts: list[Any] = [
+        None if i % 5 == 0 else ["x" * j if j % 2 else None for j in range(i % 4)] for i in range(100)
+    ]
     if kind == "array":
         inner: Any = {"type": "array", "items": ["null", "string"]}
         column, values = pa.array(texts, pa.list_(pa.string())), texts

@@ -1,7 +1,5 @@
 """Messages that cannot be read: each fails with its reason, between neighbours that can."""
 
-# ruff: noqa: SIM300 - expected on the left
-
 from __future__ import annotations
 
 import time

@@ -1,7 +1,5 @@
 """Reading what another version wrote: fields, symbols, promotions, decimals."""
 
-# ruff: noqa: SIM300 - expected on the left
-
 from __future__ import annotations
 
 import json

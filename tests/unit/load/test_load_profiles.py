@@ -84,7 +84,7 @@ def test_an_unknown_name():
         ),
         (
             TRADES.replace('"yes"', '"yes"\nsequence = "source"'),
-            "trades: sequence = 'column' needs a field `sequence`",
+            "trades: sequence = 'source' needs a field `sequence`",
         ),
         (
             TRADES.replace('"yes"', '"yes"\nsymbol_in_file_name = "x"'),
