@@ -47,7 +47,6 @@ format: setup ## Format the code
 
 bench: setup ## Measure; prints tables, writes bench-out/
 	$(BIN)/python bench/log_to_lake.py
-	$(BIN)/python bench/stock_agent.py
 
 clean: ## Remove what was generated; the virtual environment stays
 	rm -rf demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

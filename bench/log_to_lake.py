@@ -3,7 +3,8 @@
     python bench/log_to_lake.py [--rows 2000000] [--symbols 100 5000]
 
 Trades are generated and published first; then `k2 worker --drain` is timed from its start to its end, start-up
-included. Prints a table, writes `bench-out/log_to_lake.json`.
+included. On the same log, the agent that Faust's documentation would have one write (bench/stock_agent.py) reads a
+slice of 50,000 rows. Prints a table, writes `bench-out/log_to_lake.json`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from k2app.stream.registry import open_registry
 
 BLOCK_ROWS = 50_000
 """Rows per appended block: about what the loader sends at once."""
+
+STOCK_AGENT = Path(__file__).with_name("stock_agent.py")
 
 START_US = 1_767_571_200_000_000
 """2026-01-05T00:00:00Z."""
@@ -119,6 +122,10 @@ def measure(rows: int, symbols: int) -> dict[str, float]:
             "K2_WEB_ENABLED": "false",
             "K2_LOGS_LEVEL": "warning",
         }
+        stock = subprocess.run(
+            [sys.executable, STOCK_AGENT], env=environment, check=True, capture_output=True
+        )
+        stock_rows_per_s = json.loads(stock.stdout)["rows_per_s"]
         started = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "k2app.cli.k2", "worker", "--drain"], env=environment, check=True
@@ -134,6 +141,8 @@ def measure(rows: int, symbols: int) -> dict[str, float]:
             "publish_rows_per_s": round(rows / published_s),
             "worker_s": round(took_s, 2),
             "rows_per_s": round(rows / took_s),
+            "stock_agent_rows_per_s": stock_rows_per_s,
+            "times_stock_agent": round(rows / took_s / stock_rows_per_s, 1),
             "snapshots": len(table.snapshots()),
             "peak_memory_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }

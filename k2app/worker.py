@@ -57,15 +57,19 @@ async def _until_first(
 ) -> None:
     serving: asyncio.Future[Any] = asyncio.ensure_future(_serve(app, drain=drain))
     stopping: asyncio.Future[Any] = asyncio.ensure_future(stopped.wait())
+    # A service of Faust's own that dies marks the app as crashed, and stops nothing.
+    crashed: asyncio.Future[Any] = asyncio.ensure_future(app._crashed.wait())  # noqa: SLF001 - no public way
     try:
-        await asyncio.wait((serving, stopping, failed), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((serving, stopping, crashed, failed), return_when=asyncio.FIRST_COMPLETED)
     finally:
         await app.stop()
         stopping.cancel()
-    if failed.done():
+        crashed.cancel()
+    failure = failed.exception() if failed.done() else app.crash_reason
+    if failure is not None:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        failed.result()
+        raise failure
     await serving
 
 

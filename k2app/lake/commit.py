@@ -190,7 +190,10 @@ class Commit:
 
 
 class _Transaction(Transaction):
-    """pyiceberg's transaction without most of its deep copies of the metadata (15 a commit, 10 ms each at 300 snapshots)."""
+    """pyiceberg's transaction without most of its deep copies of the metadata.
+
+    They are fifteen a commit, 10 ms each at 300 snapshots.
+    """
 
     _applied: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
 

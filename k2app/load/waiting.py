@@ -78,7 +78,9 @@ def _flags(table: Table, load_id: str) -> dict[str, int]:
     columns = table.schema().column_names
     name = "sequence_flag" if "sequence_flag" in columns else "load_id"
     with reading(f"table {'.'.join(table.name())}"):
-        rows = table.scan(row_filter=EqualTo(term="load_id", value=load_id), selected_fields=(name,)).to_arrow()
+        rows = table.scan(
+            row_filter=EqualTo(term="load_id", value=load_id), selected_fields=(name,)
+        ).to_arrow()
     if name == "load_id":
         return {"rows": rows.num_rows}
     counted = pc.value_counts(rows.column(name).combine_chunks()).to_pylist()

@@ -101,7 +101,12 @@ class QueryEngine:
         TransientError
             Too slow, too busy, or the lake did not answer.
         """
-        return self.submit(query, request, lambda result: result).future.result()
+        running = self.submit(query, request, lambda result: result)
+        try:
+            return running.future.result()
+        except KeyboardInterrupt:
+            running.cancel()
+            raise
 
     def trades(self, request: RowsRequest) -> Result:
         """A page of trades; see `rows.read_rows`."""

@@ -6,8 +6,6 @@ integers; no value passes through a float.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -61,16 +59,26 @@ def json_rows(rows: pa.Table, *, numbers: bool = False) -> list[bytes]:
     return values
 
 
-def to_csv(result: Result) -> str:
-    """Write the rows as CSV with a header; null is empty, lists and maps are JSON."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(result.rows.column_names)
-    columns = [
-        pc.coalesce(plain_text(_whole(column)), _NOTHING).to_pylist() for column in result.rows.columns
-    ]
-    writer.writerows(zip(*columns, strict=True))
-    return out.getvalue()
+def to_csv(result: Result) -> bytes:
+    """Write the rows as CSV in UTF-8, with a header. Source: RFC 4180, with plain line feeds.
+
+    Null is empty, an empty text is `""`; lists and maps are JSON.
+    """
+    rows = result.rows
+    header = ",".join(_csv_fields(pa.array(rows.column_names, pa.large_string())).to_pylist())
+    lines = [header.encode()]
+    if rows.num_rows and rows.num_columns:
+        columns = (pc.coalesce(_csv_fields(plain_text(_whole(column))), _NOTHING) for column in rows.columns)
+        lines += pc.binary_join_element_wise(*columns, _text_scalar(",")).cast(pa.large_binary()).to_pylist()
+    return b"\n".join(lines) + b"\n"
+
+
+def _csv_fields(texts: pa.Array) -> pa.Array:
+    """Texts with quotes around those that need them."""
+    doubled = pc.replace_substring(texts, '"', '""')
+    quoted = pc.binary_join_element_wise(_text_scalar('"'), doubled, _text_scalar('"'), _NOTHING)
+    needed = pc.match_substring_regex(texts, '[",\r\n]|^$')
+    return pc.if_else(needed, quoted, texts)
 
 
 def plain_text(column: pa.Array) -> pa.Array:

@@ -20,6 +20,9 @@ _NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 _EPOCH_TEXT = re.compile(r"([+-]?\d{1,20})(s|ms|us|ns)?", re.ASCII)
 
+_ISO_LETTERS = re.compile(r"[0-9TZWtz:+., -]+")
+"""What ISO-8601 is written with; `fromisoformat` stops at a NUL and takes what came before."""
+
 _SHORT_FRACTION = 6
 """Digits after the second that a datetime holds; it cuts off what follows."""
 
@@ -66,7 +69,7 @@ def _iso_to_nanoseconds(text: str) -> int:
     fraction = re.search(r"[.,](\d+)", text)
     digits = fraction.group(1) if fraction else ""
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text if _ISO_LETTERS.fullmatch(text) else "")
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time; {TAKES}{_plus_hint(text)}") from error
     if moment.tzinfo is None:

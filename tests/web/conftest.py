@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,6 +18,13 @@ from k2app.query.engine import QueryEngine
 from k2app.settings import QuerySettings, Settings
 from tests.query_lake import append
 from web import Dependencies, options, register
+
+
+def free_port():
+    """A port of this machine that nobody listens on (Faust takes no 0)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Site:
@@ -83,7 +91,7 @@ def serve(catalog, settings, tmp_path):
             autodiscover=False,
             datadir=tmp_path / "faust",
             web_bind="127.0.0.1",
-            web_port=0,
+            web_port=free_port(),
             web_application_options=options(metrics),
         )
         register(app, Dependencies(engine, metrics, readiness))

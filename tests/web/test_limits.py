@@ -7,6 +7,7 @@ import time
 
 import pytest
 import structlog
+from yarl import URL
 
 from k2app.errors import OperatorError
 from k2app.settings import Settings
@@ -51,7 +52,6 @@ async def until(condition):
         ("/v1/trades?symbol=", "symbol", "at least 1 character"),
         ("/v1/trades?cursor=x", "cursor", "start without it"),
         ("/v1/trades?snapshot_id=1", "snapshot_id", "not a snapshot"),
-        ("/v1/trades?symbol=%ff", "symbol", "unicode"),
         ("/v1/summary/BHP/yesterday", "date", "date"),
         ("/v1/summary/BHP/2026-01-05?date=2026-01-06", "date", "more than once"),
         ("/v1/summary", "start_date", "required"),
@@ -62,8 +62,6 @@ async def until(condition):
 async def test_a_wrong_parameter_is_named(site, put, path, parameter, says):
     """400, the parameter, and what it takes."""
     put("trades", [trade(0)])
-    from yarl import URL
-
     async with site.client.get(URL(site.base + path, encoded=True)) as response:
         problem = await response.json(content_type=None)
         assert (400, "application/problem+json") == (response.status, response.content_type)

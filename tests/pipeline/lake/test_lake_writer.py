@@ -178,6 +178,21 @@ def test_fenced_writer_adds_no_side_rows(catalog, settings, who, table_of):
     assert set() == parquet_files(table_of(Name.DEAD_LETTERS)) | parquet_files(table_of(Name.GAPS))
 
 
+def test_fenced_after_its_dead_letters_landed_deletes_only_what_is_not_committed(
+    catalog, settings, who, table_of
+):
+    """Committed side rows stay readable; the main rows' file goes."""
+    slow = writer(catalog, settings)
+    staged = slow.stage(flush(span(0, 10), dead=(2,)))
+    slow.commit_dead_letters(staged)
+    commit(who, flush(span(0, 10), dead=(2,)))
+    with pytest.raises(FencedError):
+        slow.commit_main(staged)
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [2]
+    for name in (Name.TRADES, Name.DEAD_LETTERS):
+        assert referenced(table_of(name)) == parquet_files(table_of(name))
+
+
 @pytest.mark.parametrize("error", UNKNOWN, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("landed", [True, False])
 def test_unknown_outcome_is_resolved_to_exactly_one_commit(catalog, settings, table_of, error, landed):

@@ -127,9 +127,9 @@ def test_appends_between_pages_change_nothing(put, engine, order):
 def test_a_cursor_of_another_question_is_refused(ties, other):
     """The parameters are part of the cursor."""
     cursor = ties.trades(RowsRequest(limit=2)).next
-    with pytest.raises(RequestError, match="^cursor: .*other parameters"):
+    with pytest.raises(RequestError, match=r"^cursor: .*other parameters"):
         ties.trades(make(RowsRequest, limit=2, cursor=cursor, **other))
-    with pytest.raises(RequestError, match="^cursor: .*other parameters"):
+    with pytest.raises(RequestError, match=r"^cursor: .*other parameters"):
         ties.quotes(RowsRequest(limit=2, cursor=cursor))
 
 
@@ -150,7 +150,7 @@ def test_a_changed_cursor_is_refused(ties, position, letter):
     place = position % len(cursor)
     changed = cursor[:place] + letter + cursor[place + 1 :]
     if changed != cursor:
-        with pytest.raises(RequestError, match="^cursor: "):
+        with pytest.raises(RequestError, match=r"^cursor: "):
             ties.trades(RowsRequest(limit=2, cursor=changed))
 
 
@@ -159,14 +159,14 @@ def test_a_changed_cursor_is_refused(ties, position, letter):
 )
 def test_what_is_no_cursor_is_refused(ties, cursor):
     """Garbage is the client's fault, never a fault of ours."""
-    with pytest.raises(RequestError, match="^cursor: "):
+    with pytest.raises(RequestError, match=r"^cursor: "):
         ties.trades(RowsRequest(cursor=cursor))
 
 
 def test_a_cursor_of_another_lake_is_refused(ties, put, engine):
     """Snapshot ids and offsets mean nothing elsewhere."""
     put("trades", [trade(0)])
-    with pytest.raises(RequestError, match="^cursor: "):
+    with pytest.raises(RequestError, match=r"^cursor: "):
         engine.trades(RowsRequest(limit=2, cursor=ties.trades(RowsRequest(limit=2)).next))
 
 

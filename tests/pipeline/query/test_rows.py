@@ -124,7 +124,7 @@ def test_text_in_parameters_stays_text(put, engine, text):
     put("trades", [trade(0), trade(1, symbol=text, exchange=text)])
     assert [1] == offsets(engine.trades(RowsRequest(symbol=(text,))))
     assert [1] == offsets(engine.trades(RowsRequest(symbol=(text, "none"), exchange=text)))
-    with pytest.raises(RequestError, match="^cursor: "):
+    with pytest.raises(RequestError, match=r"^cursor: "):
         engine.trades(RowsRequest(cursor=text))
     for name in ("start", "end", "as_of", "snapshot_id", "limit", "order", "include_duplicates"):
         with pytest.raises(RequestError, match=f"^{name}: "):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pytest
 from pyiceberg.expressions import AlwaysTrue, EqualTo
 from pyiceberg.types import LongType, StringType
 

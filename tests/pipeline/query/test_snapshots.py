@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from k2app.errors import OperatorError, RequestError
+from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
 from k2app.query.engine import QueryEngine
 from k2app.query.requests import RowsRequest, StatsRequest, SymbolsRequest, make, parse
 from k2app.query.result_text import to_json
+from k2app.settings import Settings
 from tests.query_lake import at, gap, trade
 
 
@@ -87,7 +89,7 @@ def test_an_unknown_snapshot_is_the_clients_fault(put, engine):
 
 def test_two_pins_are_refused():
     """A snapshot id and a time may contradict each other."""
-    with pytest.raises(RequestError, match="^as_of: "):
+    with pytest.raises(RequestError, match=r"^as_of: "):
         make(RowsRequest, snapshot_id=1, as_of=1)
 
 
@@ -103,9 +105,6 @@ def test_symbols_and_stats_answer_as_of_a_time_too(put, engine, catalog, setting
 
 def test_a_lake_without_tables_is_explained(tmp_path):
     """The message says how tables come to be."""
-    from k2app.lake.catalog import open_catalog
-    from k2app.settings import Settings
-
     settings = Settings(home=tmp_path)
     catalog = open_catalog(settings)
     engine = QueryEngine(settings, catalog, exchanges.load())
