@@ -14,9 +14,10 @@ import faust
 import pyarrow as pa
 from faust.serializers import codecs
 from faust.types import TP
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from pyiceberg.catalog import Catalog
 
+import web
 from agents.batches import register as register_agents
 from k2app import topology
 from k2app.errors import OperatorError
@@ -35,6 +36,7 @@ from k2app.lake.writer import Writer
 from k2app.logs import FAUST_LOGGER, get
 from k2app.market.topics import DataType
 from k2app.metrics import Metrics
+from k2app.query.engine import QueryEngine
 from k2app.settings import Settings, read_settings
 from k2app.stream.embedded import log_path
 from k2app.stream.log_file import LogFile
@@ -69,6 +71,7 @@ class K2App(faust.App):
     batch_topics: frozenset[str]
     ingests: dict[Name, Ingest]
     metrics: Metrics
+    engine: QueryEngine
     on_failure: Callable[[BaseException], Awaitable[None]] | None = None
 
     async def on_start(self) -> None:
@@ -83,6 +86,11 @@ class K2App(faust.App):
         for ingest in self.ingests.values():
             await ingest.stop()
         await super().on_stop()
+        self.engine.close()
+
+    async def readiness(self) -> list[str]:
+        """Reasons why the worker is not ready; none: it is."""
+        return [reason for ingest in self.ingests.values() for reason in ingest.not_ready()]
 
     async def fail(self, error: BaseException) -> None:
         """Stop the worker: something is wrong that it cannot mend."""
@@ -132,14 +140,15 @@ def create_app(settings: Settings) -> K2App:
         raise OperatorError(
             f"K2_LOG_URL is {settings.log_url!r}: this version reads the embedded log only (sqlite:///PATH)"
         )
+    web.check_bind(settings)
     served = topology.topics(settings)
     log = LogFile(log_path(settings.log_url), synchronous=settings.log.synchronous)
     registry = open_registry(settings, log)
     catalog = open_catalog(settings)
     topology.initialise(settings, served, log, registry, catalog)
-    app = _faust_app(settings, log.log_id, frozenset(served.by_name))
+    metrics = Metrics(_process_registry())
+    app = _faust_app(settings, log.log_id, frozenset(served.by_name), metrics)
     app.served = served
-    app.metrics = Metrics(CollectorRegistry())
     tables = SequenceTables(app, {t: _table(app, t, served) for t in _sequenced(served)})
     schema_cache = SchemaCache(registry)
     app.ingests = {
@@ -149,10 +158,19 @@ def create_app(settings: Settings) -> K2App:
     for ingest in app.ingests.values():
         register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
     app.on_rebalance_complete.connect(app.assign)
+    app.engine = QueryEngine(settings, catalog, topology.served_exchanges(settings))
+    web.register(app, web.Dependencies(app.engine, metrics, app.readiness))
     return app
 
 
-def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str]) -> K2App:
+def _process_registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
+
+
+def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], metrics: Metrics) -> K2App:
     codecs.register(BATCH_CODEC, _PassThrough())
     state = settings.state_dir / log_id
     state.mkdir(parents=True, exist_ok=True)
@@ -174,9 +192,11 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str]) ->
         web_host=settings.web.host,
         web_port=settings.web.port,
         web_in_thread=False,
+        web_application_options=web.options(metrics),
         worker_redirect_stdouts=False,
     )
     app.settings = settings
+    app.metrics = metrics
     app.batch_topics = batch_topics
     return app
 

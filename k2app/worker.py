@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from faust.types import TP
 
 from k2app.app import K2App
+from k2app.errors import OperatorError
 from k2app.ingest.service import Ingest
 from k2app.logs import get
 
@@ -74,7 +76,15 @@ async def _until_first(
 
 
 async def _serve(app: K2App, *, drain: bool) -> None:
-    await app.start()
+    try:
+        await app.start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        at = app.settings.web
+        raise OperatorError(
+            f"{at.host}:{at.port} is taken by another program: set K2_WEB_PORT, or K2_WEB_ENABLED=false"
+        ) from error
     if drain:
         await _drain(app)
     else:

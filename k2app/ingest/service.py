@@ -290,6 +290,15 @@ class Ingest:
         """Whether every wanted partition is being read."""
         return self._wanted <= set(self._partitions) and self.trouble is None
 
+    def not_ready(self) -> list[str]:
+        """Reasons why some partition is not being read; none: all are."""
+        if self.trouble is not None:
+            return [f"{self.name}: {self.trouble}"]
+        if self._log is None:
+            return [f"{self.name}: not started yet"]
+        missing = sorted(self._wanted - set(self._partitions))
+        return [f"{self.name}: {len(missing)} partitions are being restored"] if missing else []
+
     def drained(self, ends: Mapping[TP, int]) -> bool:
         """Whether everything below `ends` is in the lake."""
         return not self._in_flush and all(

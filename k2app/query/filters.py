@@ -54,8 +54,8 @@ class Term:
     def pruning(self) -> BooleanExpression:
         """The condition for the planner."""
         if isinstance(self.value, tuple):
-            return In(self.column, set(self.value))  # type: ignore[call-arg]  # the plugin sees the model, not its __init__
-        return _PRUNING[self.operator](self.column, self.value)  # type: ignore[call-arg]  # as above
+            return In(self.column, set(self.value))  # type: ignore[call-arg, misc]  # the plugin sees the model, not its __init__
+        return _PRUNING[self.operator](self.column, self.value)  # type: ignore[call-arg, misc]  # as above
 
     def sql(self, name: str) -> tuple[str, dict[str, object]]:
         """The condition for SQL, and its parameters, named after `name`."""

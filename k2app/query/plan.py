@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pyiceberg.expressions import BooleanExpression
-from pyiceberg.manifest import ManifestContent
+from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
@@ -80,8 +80,14 @@ class Planner:
             raise TransientError(f"snapshot {snapshot.snapshot_id} could not be read: {error}") from error
 
 
+def _deletes(manifest: ManifestFile) -> bool:
+    """Whether a manifest lists delete files that are in force; after a rewrite some list only removed ones."""
+    in_force = manifest.has_added_files() or manifest.has_existing_files()
+    return manifest.content == ManifestContent.DELETES and in_force
+
+
 def _plan(table: Table, snapshot: Snapshot, row_filter: BooleanExpression) -> tuple[DataFile, ...]:
-    if any(manifest.content == ManifestContent.DELETES for manifest in snapshot.manifests(table.io)):
+    if any(map(_deletes, snapshot.manifests(table.io))):
         raise OperatorError(
             f"snapshot {snapshot.snapshot_id} of {'.'.join(table.name())} has delete files, written by another "
             "engine; K2 never deletes rows and does not read around such files: rewrite the table's data files "

@@ -47,6 +47,7 @@ class Session:
         self._settings = settings
         self._stopped_by: K2Error | None = None
         self._ended = threading.Event()
+        self._closing = threading.Lock()
 
     def fetch(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and take all of its rows.
@@ -86,7 +87,9 @@ class Session:
         """Stop the query and wait until it has ended. The first reason counts."""
         self._stopped_by = self._stopped_by or why
         while not self._ended.wait(INTERRUPT_EVERY_S):
-            self._cursor.interrupt()
+            with self._closing:
+                if not self._ended.is_set():
+                    self._cursor.interrupt()
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Do the work within the time limit."""
@@ -101,9 +104,10 @@ class Session:
             self.check()
             return work(self)
         finally:
-            self._ended.set()
             timer.cancel()
-            self._cursor.close()
+            with self._closing:
+                self._ended.set()
+                self._cursor.close()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -39,6 +39,19 @@ def _start_or_end(value: object) -> object:
 def _as_of(value: object) -> object:
     return _time(value, up=False)
 
+
+def _date(value: object) -> object:
+    """Only YYYY-MM-DD: pydantic would take a bare number for an epoch."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a date; takes YYYY-MM-DD") from error
+
+
+Day = Annotated[date, BeforeValidator(_date)]
+"""A trading date."""
 
 Bound = Annotated[int, BeforeValidator(_start_or_end)]
 """UTC microseconds; from text see `times.parse_time`."""
@@ -116,15 +129,15 @@ class SummaryRequest(Request):
     """One symbol on one trading date."""
 
     symbol: Name
-    date: date
+    date: Day
     exchange: Name | None = Field(None, description="Only this exchange.")
 
 
 class SummariesRequest(Request):
     """Every symbol, on one trading date or several."""
 
-    start_date: date = Field(description="First trading date.")
-    end_date: date | None = Field(None, description="Trading date after the last; empty: one date.")
+    start_date: Day = Field(description="First trading date.")
+    end_date: Day | None = Field(None, description="Trading date after the last; empty: one date.")
     exchange: Name | None = Field(None, description="Only this exchange.")
 
     @model_validator(mode="after")

@@ -14,7 +14,6 @@ from k2app.query.page import Key, Place, from_cursor, to_cursor
 from k2app.query.reader import GAPS, Reader
 from k2app.query.requests import RowsRequest
 from k2app.query.result import Notice, Result
-from k2app.query.scan import arrow_schema, schema_of
 from k2app.query.snapshots import SnapshotSet
 
 ORDER = ("timestamp", "sequence", "log_id", "topic", "partition", "offset")
@@ -111,7 +110,7 @@ def _fetch(reader: Reader, page: _Page) -> pa.Table:
     shown = () if page.request.include_duplicates else (Term("sequence_flag", "<>", DUPLICATE),)
     terms = (*page.scope, *_near(page), *shown)
     rows = reader.query(page.found, page.table, terms, body, {**parameters, "rows": page.request.limit + 1})
-    return rows.cast(arrow_schema(schema_of(page.found.versions[page.table])))
+    return rows.cast(reader.scanner.shape(page.found.versions[page.table]).arrow)
 
 
 def _near(page: _Page) -> Filter:

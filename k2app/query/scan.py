@@ -30,7 +30,6 @@ from pyiceberg.types import (
     ListType,
     LongType,
     MapType,
-    NestedField,
     StringType,
     StructType,
     TimestampType,
@@ -46,6 +45,9 @@ from k2app.query.snapshots import Version
 
 LAYOUTS_KEPT = 16_384
 """File layouts in memory; read only for tables whose schema was ever changed."""
+
+SHAPES_KEPT = 256
+"""Schemas in memory: one for each table and change of its schema."""
 
 _FIELD_ID = b"PARQUET:field_id"
 """Arrow's name for the field id that a Parquet file carries."""
@@ -68,6 +70,25 @@ _SQL_TYPES: dict[type[IcebergType], str] = {
 
 Layout = tuple[tuple[int, str, str], ...]
 """Field id, name and Arrow type of each column of a file."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A schema as queries see it.
+
+    Parameters
+    ----------
+    layout
+        Its columns, as a file written under it has them.
+    sql_types
+        DuckDB's type of each column.
+    arrow
+        Types of query results.
+    """
+
+    layout: Layout
+    sql_types: tuple[str, ...]
+    arrow: pa.Schema
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,7 @@ class Scanner:
     """Makes relations; remembers the layouts of files."""
 
     layouts: Recent[Layout] = field(default_factory=lambda: Recent(LAYOUTS_KEPT))
+    shapes: Recent[Shape] = field(default_factory=lambda: Recent(SHAPES_KEPT))
 
     def relation(self, version: Version, locations: Iterable[str]) -> Relation:
         """Rows of these files, under the schema of the version.
@@ -103,19 +125,24 @@ class Scanner:
         OperatorError
             A column has a type that queries do not read, or a file lies where they do not reach.
         """
-        schema = schema_of(version)
-        groups = self._groups(version.table, tuple(locations), schema)
-        selects = [_select(schema, layout, f"files_{n}") for n, layout in enumerate(groups)]
+        shape = self.shape(version)
+        groups = self._groups(version.table, tuple(locations), shape)
+        selects = [_select(shape, layout, f"files_{n}") for n, layout in enumerate(groups)]
         parameters = {f"files_{n}": list(map(local_path, paths)) for n, paths in enumerate(groups.values())}
-        return Relation(" UNION ALL ".join(selects) or _nothing(schema), parameters, arrow_schema(schema))
+        return Relation(" UNION ALL ".join(selects) or _nothing(shape), parameters, shape.arrow)
 
-    def _groups(self, table: Table, locations: tuple[str, ...], schema: Schema) -> dict[Layout, list[str]]:
+    def shape(self, version: Version) -> Shape:
+        """What a version's schema looks like."""
+        schema = schema_of(version)
+        key = (str(version.table.metadata.table_uuid), schema.schema_id)
+        return self.shapes.get(key, lambda: _shape(schema))
+
+    def _groups(self, table: Table, locations: tuple[str, ...], shape: Shape) -> dict[Layout, list[str]]:
         """Files by layout; footers are read only where schemas differ."""
         groups: dict[Layout, list[str]] = {}
-        expected = _expected(schema)
         evolved = len(table.metadata.schemas) > 1
         for location in locations:
-            layout = self._layout(table, location) if evolved else expected
+            layout = self._layout(table, location) if evolved else shape.layout
             groups.setdefault(layout, []).append(location)
         return groups
 
@@ -177,39 +204,38 @@ def sql_type(kind: IcebergType) -> str:
     return name
 
 
-def _select(schema: Schema, layout: Layout, files: str) -> str:
+def _shape(schema: Schema) -> Shape:
+    arrow = arrow_schema(schema)
+    columns = zip(schema.fields, arrow, strict=True)
+    layout = tuple((wanted.field_id, wanted.name, str(found.type)) for wanted, found in columns)
+    return Shape(layout, tuple(sql_type(wanted.field_type) for wanted in schema.fields), arrow)
+
+
+def _select(shape: Shape, layout: Layout, files: str) -> str:
     present = {field_id: (name, kind) for field_id, name, kind in layout}
-    columns = (_column(wanted, present.get(wanted.field_id)) for wanted in schema.fields)
+    wanted = zip(shape.layout, shape.sql_types, strict=True)
+    columns = (_column(name, kind, into, present.get(field_id)) for (field_id, name, kind), into in wanted)
     return f"SELECT {', '.join(columns)} FROM read_parquet(${files}, hive_partitioning=false)"
 
 
-def _column(wanted: NestedField, present: tuple[str, str] | None) -> str:
-    name = quoted(wanted.name)
+def _column(name: str, kind: str, into: str, present: tuple[str, str] | None) -> str:
     if present is None:
-        return f"NULL::{sql_type(wanted.field_type)} AS {name}"
-    found, kind = present
-    if kind == str(_arrow_type(wanted)):
-        return f"{quoted(found)} AS {name}"
-    return f"CAST({quoted(found)} AS {sql_type(wanted.field_type)}) AS {name}"
+        return f"NULL::{into} AS {quoted(name)}"
+    found, found_kind = present
+    value = quoted(found) if found_kind == kind else f"CAST({quoted(found)} AS {into})"
+    return f"{value} AS {quoted(name)}"
 
 
-def _nothing(schema: Schema) -> str:
-    columns = (f"NULL::{sql_type(field.field_type)} AS {quoted(field.name)}" for field in schema.fields)
+def _nothing(shape: Shape) -> str:
+    wanted = zip(shape.layout, shape.sql_types, strict=True)
+    columns = (f"NULL::{into} AS {quoted(name)}" for (_, name, _), into in wanted)
     return f"SELECT {', '.join(columns)} WHERE false"
-
-
-def _expected(schema: Schema) -> Layout:
-    return tuple((f.field_id, f.name, str(_arrow_type(f))) for f in schema.fields)
 
 
 def _read_layout(table: Table, location: str) -> Layout:
     with table.io.new_input(location).open() as stream:
         schema = pq.read_schema(stream)
     return tuple((int((f.metadata or {}).get(_FIELD_ID, b"-1")), f.name, str(_plain(f.type))) for f in schema)
-
-
-def _arrow_type(wanted: NestedField) -> pa.DataType:
-    return arrow_schema(Schema(wanted)).field(0).type
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pyarrow as pa
+import pytest
 from pyiceberg.expressions import AlwaysTrue, EqualTo
+from pyiceberg.manifest import ManifestContent, write_manifest_list
 from pyiceberg.types import LongType, StringType
 
+from k2app.errors import OperatorError
 from k2app.lake.tables import SPECS, Name
 from k2app.query.plan import Planner
 from k2app.query.requests import RowsRequest
@@ -15,6 +20,15 @@ from tests.query_lake import DAY_US, MONDAY_US, trade
 
 def table_of(catalog, settings):
     return catalog.load_table((settings.lake.namespace, "trades"))
+
+
+def as_deletes(manifest):
+    """The same manifest, said to list delete files."""
+    deletes = copy.copy(manifest)
+    # Under another path: pyiceberg keeps manifests by theirs.
+    deletes._data = [f"{manifest.manifest_path}-deletes", *manifest._data[1:]]
+    deletes._data[3] = ManifestContent.DELETES
+    return deletes
 
 
 def append_wide(table, rows, **columns):
@@ -87,3 +101,17 @@ def test_plans_are_pruned_and_kept(put, catalog, settings):
     assert 2 == len(planner.files(table, snapshot, EqualTo("symbol", "BHP")))
     again = table_of(catalog, settings)
     assert planner.files(table, snapshot, AlwaysTrue()) is planner.files(again, snapshot, AlwaysTrue())
+
+
+def test_a_snapshot_with_delete_files_is_refused(put, catalog, settings):
+    """Reading past them would bring back rows that another engine deleted."""
+    put("trades", [trade(0)])
+    table = table_of(catalog, settings)
+    snapshot = table.current_snapshot()
+    [manifest] = snapshot.manifests(table.io)
+    location = f"{table.location()}/metadata/with-deletes.avro"
+    with write_manifest_list(2, table.io.new_output(location), 1, None, 1, "null") as writer:
+        writer.add_manifests([manifest, as_deletes(manifest)])
+    foreign = snapshot.model_copy(update={"snapshot_id": 1, "manifest_list": location})
+    with pytest.raises(OperatorError, match=r"snapshot 1 of market_data\.trades has delete files"):
+        Planner().files(table, foreign, AlwaysTrue())

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from k2app.errors import OperatorError
+from k2app.query.engine import TRADES_QUERY
 from k2app.query.pool import Pool, QueryCancelledError, QueryTimeoutError, TooBusyError
 from k2app.query.requests import RowsRequest
 from k2app.query.result_text import to_json
@@ -146,6 +147,19 @@ def test_a_setting_that_duckdb_refuses_is_explained(tmp_path):
     """Names value and reason."""
     with pytest.raises(OperatorError, match="memory_limit = 'much'"):
         pool_of(tmp_path, memory_limit="much")
+
+
+def test_queries_at_once_do_not_disturb_each_other(put, engine):
+    """One catalog, one DuckDB, several threads: the same bytes each time."""
+    for part in range(3):
+        put("trades", [trade(10 * part + n, symbol=("BHP", "RIO")[n % 2]) for n in range(10)])
+    expected = {symbol: to_json(engine.trades(RowsRequest(symbol=symbol))) for symbol in ("BHP", "RIO")}
+    request = {symbol: RowsRequest(symbol=symbol) for symbol in expected}
+    running = [
+        (symbol, engine.submit(TRADES_QUERY, request[symbol], to_json)) for symbol in ("BHP", "RIO") * 8
+    ]
+    for symbol, asked in running:
+        assert expected[symbol] == asked.future.result(PROMPT_S)
 
 
 OTHER_PROCESS = """

@@ -31,6 +31,8 @@ def test_texts_become_a_request():
         (GapsRequest, [("events", "true"), ("open_only", "true")], "open_only", "events"),
         (SummariesRequest, [("start_date", "2026-01-05"), ("end_date", "2026-01-04")], "end_date", "before"),
         (SummariesRequest, [("start_date", "2000-01-05"), ("end_date", "2026-01-04")], "end_date", "3700"),
+        (SummariesRequest, [("start_date", "20260105")], "start_date", "takes YYYY-MM-DD"),
+        (SummariesRequest, [("start_date", "2026-02-30")], "start_date", "takes YYYY-MM-DD"),
         (RowsRequest, [("snapshot_id", str(2**63))], "snapshot_id", "less than"),
         (RowsRequest, [("symbol", "x" * 257)], "symbol", "256"),
         (RowsRequest, [("symbol", "\ud800")], "symbol", "unicode"),
