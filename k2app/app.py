@@ -30,7 +30,7 @@ from k2app.ingest.schema_cache import SchemaCache
 from k2app.ingest.service import Ingest, Parts
 from k2app.lake.catalog import load, open_catalog
 from k2app.lake.floors import Fingerprint, Place
-from k2app.lake.history import rows_between
+from k2app.lake.history import rows_between, rows_of_dates
 from k2app.lake.tables import Name
 from k2app.lake.writer import Writer
 from k2app.logs import FAUST_LOGGER, get
@@ -248,6 +248,9 @@ def _ingest(
         table = load(catalog, settings, name)
         return rows_between(table, place.log_id, place.topic, place.partition, start, end)
 
+    def lake_scopes(place: Place, symbols: list[str], dates: list[int], end: int) -> Iterable[pa.Table]:
+        return rows_of_dates(load(catalog, settings, name), place, symbols, dates, end)
+
     policy = Policy(settings.on_hole, settings.on_new_log)
     keep_days = settings.state.keep_days
     sources: Sequence[tuple[str, Source]] = [
@@ -261,7 +264,9 @@ def _ingest(
             settings.flush,
             schema_cache,
             Flusher(writer, tables, table_uuid, app.metrics, from_environment()),
-            Restorer(log_id, writer, tables, table_uuid, lake_rows, app.log_bounds, policy, keep_days),
+            Restorer(
+                log_id, writer, tables, table_uuid, lake_rows, lake_scopes, app.log_bounds, policy, keep_days
+            ),
             app.metrics,
             app.fail,
         )

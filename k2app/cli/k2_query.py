@@ -259,8 +259,8 @@ def check_there(settings: Settings) -> None:
     path = settings.catalog_uri.removeprefix("sqlite:///")
     if settings.catalog_uri.startswith("sqlite:///") and not Path(path).exists():
         raise OperatorError(
-            f"there is no lake at {settings.home} yet: start `k2 worker` once, which makes it, and load data with "
-            "`k2 load`; or set K2_HOME to where it is"
+            f"there is no lake at {settings.home} yet: run `k2 init`, and load data with `k2 load`;"
+            " or set K2_HOME to where it is"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from k2app.ingest.partition import Partition
+from k2app.ingest.past import Past
 from k2app.ingest.positions import LogBounds, Policy, Position, position
 from k2app.ingest.rows import Source
 from k2app.ingest.states import StateTables, fold, judge
@@ -28,6 +29,13 @@ class LakeRows(Protocol):
         """Tables with symbol, trading_date, sequence and timestamp, offsets `[start, end)` in order."""
 
 
+class LakeScopes(Protocol):
+    """Rows that the lake holds of some trading dates of one partition, for getting evicted states back."""
+
+    def __call__(self, place: Place, symbols: list[str], dates: list[int], end: int) -> Iterable[pa.Table]:
+        """Tables as `LakeRows` gives them: offsets below `end`, in order."""
+
+
 Bounds = Callable[[Place, int | None], Awaitable[LogBounds]]
 """Asks the log for a partition's bounds, and for the fingerprint of the record before an offset."""
 
@@ -41,6 +49,7 @@ class Restorer:
     tables: StateTables
     table_uuid: Callable[[], str]
     lake_rows: LakeRows
+    lake_scopes: LakeScopes
     bounds: Bounds
     policy: Policy
     keep_days: int
@@ -84,6 +93,18 @@ class Restorer:
         if source.sequenced:
             await asyncio.to_thread(self._restore_states, part, place, ends)
         return part
+
+    def past(self, part: Partition) -> Past | None:
+        """How to get evicted states of a partition back."""
+        if not part.source.sequenced or part.source.rule.scope != "trading_date":
+            return None
+        place, end = Place(part.log_id, part.topic, part.partition), part.flushed
+
+        def recall(symbols: list[str], dates: list[int]) -> States:
+            logger.info("states_recalled", partition=str(place), symbols=len(symbols), dates=len(dates))
+            return fold(States.empty(), self.lake_scopes(place, symbols, dates, end), part.source)
+
+        return Past(part.horizon, recall)
 
     def _dead(self, place: Place, at: Position) -> frozenset[int]:
         return frozenset(

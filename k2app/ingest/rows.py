@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from k2app.avro.decode import Decoded, Failure, decode
 from k2app.avro.schema import Schema
+from k2app.ingest.past import Past, with_past
 from k2app.lake.tables import SPECS, Name
 from k2app.market.exchanges import Exchange
 from k2app.market.sequence_flags import FLAGS, Int32s
@@ -80,6 +81,7 @@ def process(
     writers: Mapping[int, Schema],
     refusals: Mapping[int, str],
     dead: frozenset[int] = frozenset(),
+    past: Past | None = None,
 ) -> Processed:
     """Decode a batch, check its sequences, lay its rows out.
 
@@ -95,13 +97,15 @@ def process(
         Why a registered schema cannot be read, by id.
     dead
         Offsets that are dead letters already, from an attempt that did not reach its commit: they stay so.
+    past
+        How to get states of past trading dates back that were evicted; None: none were.
     """
     decoded, failures = _decode(batch, source, writers, refusals, dead)
     letters = dead_letter_rows(batch, failures)
     if not source.sequenced:
         rows = _lake_rows(Name.REFERENCE_DATA, decoded.batch, batch, decoded.rows, {})
         return Processed(rows, letters, empty_rows(Name.GAPS), states, np.zeros(0, np.int64))
-    dates, checked = _check(decoded, source, states)
+    dates, checked = _check(decoded, source, states, past)
     rows = _lake_rows(
         Name(source.data_type.value), decoded.batch, batch, decoded.rows, _checked_columns(dates, checked)
     )
@@ -167,7 +171,7 @@ def _misfits(good: Decoded, batch: RecordBatch, source: Source, dead: frozenset[
     return found
 
 
-def _check(decoded: Decoded, source: Source, states: States) -> tuple[Int32s, Checked]:
+def _check(decoded: Decoded, source: Source, states: States, past: Past | None) -> tuple[Int32s, Checked]:
     columns = decoded.batch
     times = columns.column("timestamp").cast(pa.int64()).to_numpy()
     dates = trading_dates(source.exchange, times)
@@ -179,7 +183,8 @@ def _check(decoded: Decoded, source: Source, states: States) -> tuple[Int32s, Ch
         has_sequence=sequence.is_valid().to_numpy(zero_copy_only=False),
         timestamp_us=times,
     )
-    return dates, check(arrivals, states, source.rule, max_open_gaps=source.max_open_gaps)
+    known = states if past is None else with_past(states, arrivals, past)
+    return dates, check(arrivals, known, source.rule, max_open_gaps=source.max_open_gaps)
 
 
 def _checked_columns(dates: Any, checked: Checked) -> dict[str, pa.Array]:

@@ -47,6 +47,9 @@ class Log(Protocol):
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
         """First kept offset of each partition."""
 
+    def highwater(self, tp: TP) -> int:
+        """Next offset of one partition, as of the last look."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -168,7 +171,8 @@ class Ingest:
         schemas = self._parts.schemas
         with self._parts.metrics.decode_seconds.labels(self.name).time():
             writers = schemas.writers(batch.data, batch.starts, batch.value_lengths)
-            return process(batch, part.source, part.states, writers, schemas.refusals(), part.dead)
+            past = self._parts.restorer.past(part)
+            return process(batch, part.source, part.states, writers, schemas.refusals(), part.dead, past)
 
     async def _refuse_hole(self, tp: TP, part: Partition, batch: RecordBatch) -> None:
         """Offsets that the log skips are legitimate; offsets that are gone from it are a hole."""
@@ -192,6 +196,11 @@ class Ingest:
             self._room.clear()
         else:
             self._room.set()
+
+    def _tell_lag(self) -> None:
+        for tp, part in self._partitions.items():
+            behind = max(self._log.highwater(tp) - part.flushed, 0) if self._log is not None else 0
+            self._parts.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(behind)
 
     @property
     def _positions(self) -> BatchPositions:
@@ -231,6 +240,7 @@ class Ingest:
             try:
                 await self._parts.flusher.flush(buffer, cuts)
                 self.trouble = None
+                self._tell_lag()
             finally:
                 self._in_flush = 0
                 self._update_room()

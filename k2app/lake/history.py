@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
 from pyiceberg.conversions import from_bytes
+from pyiceberg.expressions import And, BooleanExpression, In
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
@@ -19,6 +21,8 @@ from k2app.lake.lineage import COMMIT_ID, COUNT, RANGE, ROWS, ranges_from_json
 
 WINDOW_OFFSETS = 1_000_000
 """Offsets read at once: about 50 MB of the five columns that sequence states are made of."""
+
+EPOCH: Final = date(1970, 1, 1)
 
 STATE_COLUMNS: Final = ("symbol", "trading_date", "sequence", "timestamp", "offset")
 """Columns that sequence states are made of."""
@@ -84,6 +88,32 @@ def rows_between(
         spans = [(low, high) for low, high in spans if high >= start and start < end]
 
 
+def rows_of_dates(
+    table: Table, place: Place, symbols: list[str], dates: list[int], end: int
+) -> Iterator[pa.Table]:
+    """Read one partition's rows of some symbols on some trading dates, below offset `end`, in offset order.
+
+    Parameters
+    ----------
+    dates
+        Days since 1970-01-01.
+
+    Yields
+    ------
+    pa.Table
+        One table as `rows_between` gives them, or none.
+    """
+    is_in: Any = In
+    condition = And(
+        within(place, 0, end),
+        is_in("symbol", symbols),
+        is_in("trading_date", [(EPOCH + timedelta(days=day)).isoformat() for day in dates]),
+    )
+    rows = _scan(table, condition)
+    if rows.num_rows > 0:
+        yield rows
+
+
 def missing_offsets(
     table: Table, log_id: str, topic: str, partition: int, start: int, end: int | None = None
 ) -> list[tuple[int, int]]:
@@ -121,7 +151,11 @@ def _bounds(file: DataFile, field_id: int, start: int, end: int) -> tuple[int, i
 
 
 def _read(table: Table, place: Place, start: int, end: int) -> pa.Table:
-    scan = table.scan(row_filter=within(place, start, end), selected_fields=STATE_COLUMNS)
+    return _scan(table, within(place, start, end))
+
+
+def _scan(table: Table, condition: BooleanExpression) -> pa.Table:
+    scan = table.scan(row_filter=condition, selected_fields=STATE_COLUMNS)
     with reading(f"table {'.'.join(table.name())}"):
         rows: Any = scan.to_arrow()
     rows = rows.select(STATE_COLUMNS).set_column(0, "symbol", rows["symbol"].cast(pa.string()))

@@ -26,7 +26,7 @@ from k2app.query.requests import (
 )
 from k2app.query.result import Result
 from k2app.query.rows import read_rows
-from k2app.query.scan import Scanner, local_path
+from k2app.query.scan import Scanner, readable_path
 from k2app.query.snapshots import Snapshots
 from k2app.query.summary import read_summaries, read_summary
 from k2app.settings import Settings
@@ -71,13 +71,13 @@ class QueryEngine:
     """
 
     def __init__(self, settings: Settings, catalog: Catalog, exchanges: Mapping[str, Exchange]) -> None:
-        self._snapshots = Snapshots(catalog, settings.lake.namespace)
+        self._snapshots = Snapshots(catalog, settings)
         self._planner = Planner()
         self._scanner = Scanner()
         self._exchanges = exchanges
         self._max_rows = settings.query.max_rows
         warehouse = settings.lake.warehouse or str(settings.home / "warehouse")
-        self._pool = Pool(settings.query, local_path(warehouse))
+        self._pool = Pool(settings.query, readable_path(warehouse))
 
     def submit(self, query: Query, request: Request, finish: Callable[[Result], T]) -> Running[T]:
         """Hand in a query; `finish` runs on the query's thread, within its time.

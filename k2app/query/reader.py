@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from k2app.lake.tables import Name
 from k2app.market.exchanges import Exchange
 from k2app.query.filters import Filter, known_until, pruning, where
 from k2app.query.plan import DataFile, Planner
@@ -14,10 +15,10 @@ from k2app.query.pool import Session
 from k2app.query.scan import Scanner
 from k2app.query.snapshots import Snapshots, SnapshotSet
 
-TRADES = "trades"
-QUOTES = "quotes"
-GAPS = "gaps"
-REFERENCE_DATA = "reference_data"
+TRADES = Name.TRADES.value
+QUOTES = Name.QUOTES.value
+GAPS = Name.GAPS.value
+REFERENCE_DATA = Name.REFERENCE_DATA.value
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +38,7 @@ from pyiceberg.types import (
 )
 
 from k2app.errors import OperatorError
+from k2app.lake.fileio import local_path
 from k2app.query.filters import quoted
 from k2app.query.plan import Recent
 from k2app.query.snapshots import Version
@@ -128,7 +128,9 @@ class Scanner:
         shape = self.shape(version)
         groups = self._groups(version.table, tuple(locations), shape)
         selects = [_select(shape, layout, f"files_{n}") for n, layout in enumerate(groups)]
-        parameters = {f"files_{n}": list(map(local_path, paths)) for n, paths in enumerate(groups.values())}
+        parameters = {
+            f"files_{n}": list(map(readable_path, paths)) for n, paths in enumerate(groups.values())
+        }
         return Relation(" UNION ALL ".join(selects) or _nothing(shape), parameters, shape.arrow)
 
     def shape(self, version: Version) -> Shape:
@@ -163,7 +165,7 @@ def arrow_schema(schema: Schema) -> pa.Schema:
     return pa.schema([pa.field(f.name, _plain(f.type)) for f in fields])
 
 
-def local_path(location: str) -> str:
+def readable_path(location: str) -> str:
     """A file's location as DuckDB opens it.
 
     Raises
@@ -171,13 +173,10 @@ def local_path(location: str) -> str:
     OperatorError
         It is not on this machine.
     """
-    if location.startswith("file:"):
-        # Taken literally, as everywhere in the lake: %20 is not a space.
-        rest = location.removeprefix("file:")
-        return rest.removeprefix("//") if rest.startswith("///") else rest
-    if "://" in location:
+    path = local_path(location)
+    if path is None:
         raise OperatorError(f"queries read warehouses in a folder (file://), not {location}")
-    return str(Path(location).absolute())
+    return str(path)
 
 
 def sql_type(kind: IcebergType) -> str:

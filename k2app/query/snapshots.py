@@ -7,18 +7,18 @@ to, so at that moment both are there, and the same snapshot always gives the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
-from requests import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
-from k2app.errors import OperatorError, RequestError, TransientError
+from k2app.errors import RequestError
+from k2app.lake.catalog import load
+from k2app.lake.tables import Name
+from k2app.settings import Settings
 
 if TYPE_CHECKING:
     from k2app.query.page import Place
@@ -84,10 +84,10 @@ class SnapshotSet:
 
 @dataclass(frozen=True)
 class Snapshots:
-    """The tables of one namespace and their snapshots."""
+    """The lake's tables and their snapshots."""
 
     catalog: Catalog
-    namespace: str
+    settings: Settings
 
     def resolve(self, main: tuple[str, ...], beside: tuple[str, ...], request: Request) -> SnapshotSet:
         """Choose the set that a request asks for.
@@ -104,10 +104,12 @@ class Snapshots:
         RequestError
             The snapshot is not one of the main tables, or has expired.
         OperatorError
-            The lake has no such table yet.
+            The lake has no such table yet, or another format.
+        TransientError
+            The catalog does not answer.
         """
         # Main tables first: what is beside them was committed before them.
-        tables = {name: self.load(name) for name in (*main, *beside)}
+        tables = self._load((*main, *beside))
         if request.snapshot_id is not None:
             return _at_snapshot(tables, main, request.snapshot_id)
         if request.as_of is not None:
@@ -122,7 +124,7 @@ class Snapshots:
         RequestError
             A snapshot has expired, or the lake is another one.
         """
-        tables = {name: self.load(name) for name in (*main, *beside)}
+        tables = self._load((*main, *beside))
         if place.snapshots.keys() != tables.keys():
             raise RequestError("cursor", "is from another version of K2; start without it")
         versions = {name: _version(table, place.snapshots[name], "cursor") for name, table in tables.items()}
@@ -131,27 +133,8 @@ class Snapshots:
             raise RequestError("cursor", "is from another lake; start without it")
         return found
 
-    def load(self, name: str) -> Table:
-        """Load a table's metadata.
-
-        Raises
-        ------
-        OperatorError
-            There is none: nothing was ever stored.
-        TransientError
-            The catalog does not answer.
-        """
-        try:
-            return self.catalog.load_table((self.namespace, name))
-        except (NoSuchTableError, NoSuchNamespaceError) as error:
-            raise OperatorError(
-                f"the lake has no table {self.namespace}.{name} yet: start `k2 worker` once, which creates the "
-                "tables, and load data with `k2 load`; K2_HOME or K2_LAKE_URI may also point elsewhere"
-            ) from error
-        except (OSError, SQLAlchemyError, RESTError, RequestException) as error:
-            raise TransientError(
-                f"table {self.namespace}.{name}: the catalog does not answer: {error}"
-            ) from error
+    def _load(self, names: Iterable[str]) -> dict[str, Table]:
+        return {name: load(self.catalog, self.settings, Name(name)) for name in names}
 
 
 def _at_snapshot(tables: Mapping[str, Table], main: tuple[str, ...], snapshot_id: int) -> SnapshotSet:

@@ -36,6 +36,9 @@ CHANGELOG_FETCH_ROWS = 4_096
 CHANGELOG_FETCH_BYTES = 4 * 1024 * 1024
 """Bytes of a changelog read at once."""
 
+CHANGELOG_SUFFIX = "-changelog"
+"""Ending of the names that Faust gives to changelog topics."""
+
 T = TypeVar("T")
 
 
@@ -135,6 +138,14 @@ class _ChangelogRecord(NamedTuple):
     value: bytes | None
 
 
+def compact_changelogs(log: LogFile) -> None:
+    """Keep the last value per key of every changelog."""
+    for topic in log.topics():
+        if topic.compacted and topic.name.endswith(CHANGELOG_SUFFIX):
+            for (name, partition), (_, end) in log.bounds([topic.name]).items():
+                log.compact(name, partition, end)
+
+
 class Consumer(BatchConsumerMixin, FaustConsumer):
     """Consumer of the embedded log: every partition of every subscribed topic is its own."""
 
@@ -151,9 +162,10 @@ class Consumer(BatchConsumerMixin, FaustConsumer):
         self._bounds: dict[tuple[str, int], tuple[int, int]] = {}
 
     async def on_start(self) -> None:
-        """Take the worker lock."""
+        """Take the worker lock, and shorten the changelogs, so that recovery reads each key once."""
         self._lock.acquire()
         await super().on_start()
+        await self._role.call(compact_changelogs)
 
     async def on_stop(self) -> None:
         """Commit what was acknowledged, close the log, give up the worker lock."""

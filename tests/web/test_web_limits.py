@@ -159,7 +159,7 @@ async def test_a_lake_without_tables_is_not_available(serve, catalog, settings):
     async with serve() as site:
         status, _, problem = await site.get("/v1/trades")
         assert (503, "urn:k2:problem:operator") == (status, problem["type"])
-        assert "k2 worker" in problem["detail"]
+        assert "k2 init" in problem["detail"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from k2app.cli import k2_query as cli
@@ -25,28 +28,48 @@ PATIENCE_S = 60.0
 """Seconds until a process must have ended."""
 
 
-@pytest.fixture
-def run(settings, tmp_path):
-    """Run k2-query on the test's lake."""
+class Done(NamedTuple):
+    returncode: int
+    stdout: bytes
+    stderr: bytes
 
-    def command(*arguments, home=settings.home, **options):
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, "K2_HOME": str(home)},
-            timeout=PATIENCE_S,
-            **options,
-        )
+
+@pytest.fixture
+def process(settings, tmp_path):
+    """Run k2-query on the test's lake, in a process of its own."""
+
+    def command(*arguments):
+        environment = {**os.environ, "K2_HOME": str(settings.home)}
+        options = {"capture_output": True, "cwd": tmp_path, "timeout": PATIENCE_S}
+        return subprocess.run([*COMMAND, *arguments], check=False, env=environment, **options)
 
     return command
 
 
-def test_json_is_the_engines_bytes(put, engine, run):
+@pytest.fixture
+def run(settings, monkeypatch, capsysbinary):
+    """Run k2-query on the test's lake, in this process: a second sooner."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def command(*arguments, home=settings.home):
+        monkeypatch.setenv("K2_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["k2-query", *arguments])
+        capsysbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Done(ended.value.code or 0, *capsysbinary.readouterr())
+
+    yield command
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_json_is_the_engines_bytes(put, engine, process):
     """One unwrapped document on standard output, nothing on standard error."""
     put("trades", [trade(n, symbol=("BHP", "RIO")[n % 2], price="1.50") for n in range(5)])
-    done = run("trades", "--symbol", "BHP", "--symbol", "RIO", "--limit", "2", "--output", "json")
+    done = process("trades", "--symbol", "BHP", "--symbol", "RIO", "--limit", "2", "--output", "json")
     assert (0, b"") == (done.returncode, done.stderr)
     assert to_json(engine.trades(RowsRequest(symbol=("BHP", "RIO"), limit=2))) + b"\n" == done.stdout
 
@@ -179,7 +202,7 @@ def test_ctrl_c_stops_the_query(settings, tmp_path):
 
 @pytest.mark.parametrize("command", ["trades", "quotes", "summary", "summaries", "gaps", "symbols", "stats"])
 def test_help_has_an_example(command):
-    """Every command shows how it is used; the example parses."""
+    """Every command shows how it is used."""
     shown = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
     assert 0 == shown.exit_code
     assert f"Example: k2-query {command} " in shown.output

@@ -108,7 +108,7 @@ def test_a_lake_without_tables_is_explained(tmp_path):
     settings = Settings(home=tmp_path)
     catalog = open_catalog(settings)
     engine = QueryEngine(settings, catalog, exchanges.load())
-    with pytest.raises(OperatorError, match=r"no table market_data.trades yet: start `k2 worker`"):
+    with pytest.raises(OperatorError, match=r"table market_data\.trades does not exist: run `k2 init`"):
         engine.trades(RowsRequest())
     engine.close()
     catalog.close()
