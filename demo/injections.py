@@ -103,7 +103,7 @@ _CONTIGUOUS = (
 _INCREASING = (
     Injection("0 1 1:duplicate 2"),
     Injection("0 2 1:regressed 3"),
-    Injection("0 1 2 0:regressed 3"),
+    Injection("0 1 2 0:duplicate 3"),
 )
 
 

@@ -22,6 +22,7 @@ from agents.batches import register as register_agents
 from k2app import topology
 from k2app.errors import OperatorError
 from k2app.faults import from_environment
+from k2app.ingest.copies import content_columns
 from k2app.ingest.flush import Flusher
 from k2app.ingest.positions import LogBounds, Policy
 from k2app.ingest.restore import Restorer
@@ -30,10 +31,11 @@ from k2app.ingest.schema_cache import SchemaCache
 from k2app.ingest.service import Ingest, Parts
 from k2app.lake.catalog import load, open_catalog
 from k2app.lake.floors import Fingerprint, Place
-from k2app.lake.history import rows_between, rows_of_dates
+from k2app.lake.history import rows_between, rows_of_dates, visible_rows
 from k2app.lake.tables import Name
 from k2app.lake.writer import Writer
 from k2app.logs import FAUST_LOGGER, get
+from k2app.market import exchanges as market_exchanges
 from k2app.market.topics import DataType
 from k2app.metrics import Metrics
 from k2app.query.engine import QueryEngine
@@ -158,7 +160,7 @@ def create_app(settings: Settings) -> K2App:
     for ingest in app.ingests.values():
         register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
     app.on_rebalance_complete.connect(app.assign)
-    app.engine = QueryEngine(settings, catalog, topology.served_exchanges(settings))
+    app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
     web.register(app, web.Dependencies(app.engine, metrics, app.readiness))
     return app
 
@@ -251,6 +253,10 @@ def _ingest(
     def lake_scopes(place: Place, symbols: list[str], dates: list[int], end: int) -> Iterable[pa.Table]:
         return rows_of_dates(load(catalog, settings, name), place, symbols, dates, end)
 
+    def copies(topic: str, symbols: list[str], first_us: int, last_us: int) -> pa.Table:
+        table = load(catalog, settings, name)
+        return visible_rows(table, content_columns(name), topic, symbols, first_us, last_us)
+
     policy = Policy(settings.on_hole, settings.on_new_log)
     keep_days = settings.state.keep_days
     sources: Sequence[tuple[str, Source]] = [
@@ -263,7 +269,7 @@ def _ingest(
             dict(sources),
             settings.flush,
             schema_cache,
-            Flusher(writer, tables, table_uuid, app.metrics, from_environment()),
+            Flusher(writer, tables, table_uuid, copies, app.metrics, from_environment()),
             Restorer(
                 log_id, writer, tables, table_uuid, lake_rows, lake_scopes, app.log_bounds, policy, keep_days
             ),

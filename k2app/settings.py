@@ -178,8 +178,8 @@ class Settings(BaseSettings):
 
     @property
     def warehouse(self) -> str:
-        """Root of the lake's files: the one set, or the folder in `home`, as a URI."""
-        return self.lake.warehouse or (self.home / "warehouse").as_uri()
+        """Root of the lake's files: the one set, or the folder in `home`; paths are literal, not percent-encoded."""
+        return self.lake.warehouse or f"file://{self.home / 'warehouse'}"
 
     @property
     def catalog_uri(self) -> str:

@@ -1,6 +1,6 @@
 """One flush: the commit order.
 
-1. write data files for dead letters, gap events and rows (sorted; on a thread);
+1. tell copies by their content, then write data files for dead letters, gap events and rows (sorted; on a thread);
 2. commit dead letters, then gap events;
 3. commit the rows with the new floor: **the commit point**;
 4. write sequence states, wait for the changelog, then the watermarks;
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from k2app.faults import Faults
 from k2app.ingest.buffer import Buffer
+from k2app.ingest.copies import LakeCopies, settle
 from k2app.ingest.partition import PartitionCut
 from k2app.ingest.rows import flag_counts
 from k2app.ingest.states import StateTables
@@ -39,6 +40,7 @@ class Flusher:
     writer: Writer
     tables: StateTables
     table_uuid: Callable[[], str]
+    copies: LakeCopies
     metrics: Metrics
     faults: Faults
 
@@ -73,6 +75,7 @@ class Flusher:
     def _stage(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Staged:
         with self._timed(buffer, "write_files"):
             rows, dead_letters, gaps = buffer.tables()
+            rows = settle(buffer.name, rows, self.copies)
             ranges = tuple(cut.range for cut in cuts)
             flush = Flush(uuid.uuid4().hex, ranges[0].log_id, rows, dead_letters, gaps, ranges)
             return self.writer.stage(flush)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
 from pyiceberg.conversions import from_bytes
-from pyiceberg.expressions import And, BooleanExpression, In
+from pyiceberg.expressions import (
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    In,
+    LessThanOrEqual,
+    NotEqualTo,
+)
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
@@ -112,6 +120,42 @@ def rows_of_dates(
     rows = _scan(table, condition)
     if rows.num_rows > 0:
         yield rows
+
+
+def visible_rows(
+    table: Table, columns: Sequence[str], topic: str, symbols: list[str], first_us: int, last_us: int
+) -> pa.Table:
+    """Read a topic's rows of some symbols with event times in [first_us, last_us], duplicates left out.
+
+    Returns
+    -------
+    pa.Table
+        `columns` of the rows, in no order; large strings as strings.
+
+    Raises
+    ------
+    TransientError
+        The warehouse cannot be read.
+    """
+    equal: Any = EqualTo
+    differs: Any = NotEqualTo
+    at_least: Any = GreaterThanOrEqual
+    at_most: Any = LessThanOrEqual
+    is_in: Any = In
+    condition = And(
+        equal("topic", topic),
+        is_in("symbol", symbols),
+        at_least("timestamp", _time_text(first_us)),
+        at_most("timestamp", _time_text(last_us)),
+        differs("sequence_flag", "duplicate"),
+    )
+    with reading(f"table {'.'.join(table.name())}"):
+        rows: pa.Table = table.scan(row_filter=condition, selected_fields=tuple(columns)).to_arrow()
+    return rows.select(list(columns))
+
+
+def _time_text(time_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()
 
 
 def missing_offsets(

@@ -16,6 +16,12 @@ from k2app.load.patterns import check_pattern
 EXCHANGE_ZONE = "exchange"
 """Value of `zone`: the time zone of the exchange that is loaded."""
 
+Unit = Literal["s", "ms", "us", "ns"]
+"""Of an integer time."""
+
+UNITS: tuple[Unit, ...] = ("s", "ms", "us", "ns")
+"""All of them, as `unit = "auto"` takes them."""
+
 MAX_SCALE = 18
 """Digits of a decimal, so of its integer form."""
 
@@ -28,6 +34,10 @@ class ProfileData(BaseModel):
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _units(value: Any) -> Any:
+    return UNITS if value == "auto" else _listed(value)
 
 
 class Cell(ProfileData):
@@ -76,7 +86,7 @@ class Integer(Cell):
 
 
 class Conditions(Cell):
-    """A list of words; spaces around them and empty ones are left out."""
+    """A list of words; spaces around them and empty ones are left out. A cell `["a","b"]` is JSON."""
 
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ";"
 
@@ -99,16 +109,17 @@ class Time(Cell):
     ----------
     format
         `iso`: ISO 8601 with Z or an offset. `epoch`: an integer since 1970. Else a pattern of
-        %Y %m %d %H %M %S and %f (1 to 6 digits of a second, last).
+        %Y %m %d %H %M %S and %f (1 to 6 digits of a second, last). All parts but %f have a fixed width:
+        `1/2/2014` is not read by %m/%d/%Y, since it may as well be the first of February.
     unit
-        Of integers; `auto` tells by their size (s < 1e11 <= ms < 1e14 <= us < 1e17 <= ns). With `iso`,
-        integers are read only if it is given.
+        Of integers: one, or several that are told apart by their size, row by row (s < 1e11 <= ms < 1e14 <=
+        us < 1e17 <= ns); `auto` is all four. With `iso`, integers are read only if it is given.
     zone
         Of a pattern: `exchange`, or an IANA name.
     """
 
     format: str = "iso"
-    unit: Literal["s", "ms", "us", "ns", "auto"] | None = None
+    unit: Annotated[tuple[Unit, ...], BeforeValidator(_units)] = ()
     zone: str | None = None
 
     @field_validator("format")
@@ -129,9 +140,11 @@ class Time(Cell):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.format == "epoch" and self.unit is None:
-            raise ValueError("format = 'epoch' needs unit = 's', 'ms', 'us', 'ns' or 'auto'")
-        if self.is_pattern and (self.zone is None or self.unit is not None):
+        if self.format == "epoch" and not self.unit:
+            raise ValueError(
+                "format = 'epoch' needs unit = 's', 'ms', 'us', 'ns', a list of these, or 'auto'"
+            )
+        if self.is_pattern and (self.zone is None or self.unit):
             raise ValueError("a pattern needs zone = 'exchange' or an IANA name, and takes no unit")
         if not self.is_pattern and self.zone is not None:
             raise ValueError(f"zone has no use with format = {self.format!r}, which says the zone itself")

@@ -1,7 +1,7 @@
 """One load: a file to a topic, written down in the ledger.
 
 1. hash the file, and look in the ledger for the same one;
-2. where numbers are to be given (or `--strict` asks for it): read it once, counting;
+2. where something must be known first (numbers to give, `--strict`, rows without a sequence): read it once, counting;
 3. reserve the load in the ledger, with its numbers, by compare-and-set: two loads never get the same ones;
 4. read it again, and publish block by block;
 5. write down where its rows are on the log.
@@ -12,6 +12,7 @@ back as `duplicate`.
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,18 +24,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 import stamina
-from pyiceberg.catalog import Catalog
 
-from k2app.errors import CommitUnknownError, FencedError, OperatorError, TransientError
-from k2app.lake.catalog import load as load_table
-from k2app.lake.ledger import append_if, read_loads
-from k2app.lake.tables import SPECS, Name
+from k2app.errors import OperatorError, TransientError
 from k2app.load import ledger, numbering
 from k2app.load.ledger import LoadEntry, Sent
 from k2app.load.numbering import Key, Range
 from k2app.load.profiles import Profile, SequenceMode
 from k2app.load.reader import Block, Context, read
 from k2app.load.rejects import RejectsFile
+from k2app.load.reservations import Reservations
 from k2app.load.sources import Digest, digest
 from k2app.market.exchanges import Exchange
 from k2app.market.sessions import trading_dates
@@ -45,8 +43,11 @@ from k2app.stream.publisher import Outlet, Publisher
 PUBLISH_WITHIN_S = 120.0
 """Seconds for which a block is tried again when the log does not take it (busy, disk full)."""
 
-RESERVE_ATTEMPTS = 50
-"""Attempts to reserve numbers while other loads do the same: each needs milliseconds."""
+PUBLISH_PAUSE_S = 0.5
+"""Most seconds between two attempts: an interrupted load ends within it."""
+
+NAME_DIGITS = 12
+"""Hexadecimal digits of a file's hash in the name of its rejects, where no load was made: enough to tell files apart."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Dates and times in columns of text by a pattern of fixed width, exact and a column at a time.
 
 `%m %d %H %M %S` are two digits each, `%Y` four, `%f` one to six digits of a second at the end.
-Everything else stands for itself. A cell of another width or with other characters is not read.
+Everything else stands for itself. A cell of another width or with other characters is not read: of `1/2/2014`
+nobody knows whether it is January or February, and who pads it has looked.
 """
 
 from __future__ import annotations

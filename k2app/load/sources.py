@@ -1,9 +1,13 @@
-"""Files as streams of bytes: plain, gzip or a zip of one file."""
+"""Files as streams of bytes: plain, gzip, zstd or a zip of one file.
+
+How a file is packed is told by the end of its name; if its first bytes say otherwise, it is refused.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
+import pyarrow as pa
+
 from k2app.errors import OperatorError
 
 DIGEST_BYTES: Final = 1024 * 1024
@@ -19,6 +25,10 @@ DIGEST_BYTES: Final = 1024 * 1024
 
 _BROKEN: Final = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What reading a file raises; the last two are zipfile's for a method it lacks and for a password."""
+
+
+MAGIC: Final = {".gz": b"\x1f\x8b", ".zip": b"PK\x03\x04", ".zst": b"\x28\xb5\x2f\xfd"}
+"""End of a packed file's name, and its first bytes. Source: RFC 1952, PKWARE's APPNOTE, RFC 8878."""
 
 
 class Digest(NamedTuple):
@@ -55,7 +65,12 @@ class Source:
         try:
             return self.content.read(size_bytes)
         except _BROKEN as error:
-            raise _unreadable(self.path, error) from error
+            if self.content is self.file:
+                raise _unreadable(self.path, error) from error
+            raise OperatorError(
+                f"{self.path} cannot be read to its end: what it packs is cut off or damaged ({_why(error)}); "
+                "fetch the file again"
+            ) from error
 
     @property
     def position(self) -> int:
@@ -65,7 +80,10 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Open a file; `.gz` and `.zip` (of exactly one file) are decompressed on the way.
+    """Open a file; `.gz`, `.zst` and `.zip` (of exactly one file) are decompressed on the way.
+
+    What is cut off or damaged raises when it is read. (A zstd file without checksum does not know of a changed
+    byte; `zstd` writes checksums, gzip and zip always have them.)
 
     Raises
     ------
@@ -102,16 +120,31 @@ def digest(path: Path) -> Digest:
 def stem(path: Path) -> str:
     """A file's name without its endings: `7181` of `7181.csv.gz`; a dot within a symbol stays."""
     name = path.name
-    for ending in (".gz", ".zip", ".csv", ".txt"):
+    for ending in (*MAGIC, ".csv", ".txt"):
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
     return name
 
 
-def _content(path: Path, file: IO[bytes]) -> _Stream:
-    if path.suffix.lower() == ".gz":
-        return gzip.GzipFile(fileobj=file)
-    return _only_member(path, file) if path.suffix.lower() == ".zip" else file
+def _content(path: Path, file: io.BufferedReader) -> _Stream:
+    ending = path.suffix.lower()
+    _refuse_misnamed(path, ending, file.peek(len(MAGIC[".zst"])))
+    match ending:
+        case ".gz":
+            return gzip.GzipFile(fileobj=file)
+        case ".zst":
+            unpacked: _Stream = pa.CompressedInputStream(file, "zstd")
+            return unpacked
+        case ".zip":
+            return _only_member(path, file)
+    return file
+
+
+def _refuse_misnamed(path: Path, ending: str, first: bytes) -> None:
+    """Packed bytes read as text would be rejects without end."""
+    found = next((name for name, magic in MAGIC.items() if first.startswith(magic)), None)
+    if found is not None and found != ending:
+        raise OperatorError(f"{path} holds a {found} file; rename it so that its name ends in {found}")
 
 
 def _only_member(path: Path, file: IO[bytes]) -> _Stream:
@@ -126,5 +159,8 @@ def _only_member(path: Path, file: IO[bytes]) -> _Stream:
 
 
 def _unreadable(path: Path, error: BaseException) -> OperatorError:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return OperatorError(f"{path} cannot be read: {why}")
+    return OperatorError(f"{path} cannot be read: {_why(error)}")
+
+
+def _why(error: BaseException) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

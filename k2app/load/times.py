@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from k2app.load import patterns
 from k2app.load.fields import EXCHANGE_ZONE, Date, Time
-from k2app.load.parsed import Mask, Parsed, cast_each, mask, octets, only, refuse
+from k2app.load.parsed import Mask, Parsed, all_within, byte_set, cast_each, mask, octets, only, refuse
 from k2app.load.records import TIME
 from k2app.market import sessions
 
@@ -24,7 +25,7 @@ FACTOR: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 """Microseconds in a unit; nanoseconds are finer."""
 
 LIMITS: Final = (("s", 10**11), ("ms", 10**14), ("us", 10**17), ("ns", 2**63 - 1))
-"""With `auto`, the unit of what is smaller: seconds up to the year 5138, milliseconds and so on alike."""
+"""With several units, that of what is smaller: seconds up to the year 5138, milliseconds and so on alike."""
 
 _NS: Final = pa.timestamp("ns", "UTC")
 _NAIVE: Final = r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d([.]\d+)?)?)?)?"
@@ -67,7 +68,7 @@ def read_times(text: Any, how: Time, exchange_zone: str) -> Times:
     if how.is_pattern:
         return _local(text, how.format, exchange_zone if how.zone in (None, EXCHANGE_ZONE) else str(how.zone))
     if how.format == "epoch":
-        return _finish(text, _epoch(text, str(how.unit)), f"an integer time in {how.unit}")
+        return _finish(text, _epoch(text, how.unit), f"an integer time in {' or '.join(how.unit)}")
     return _iso(text, how.unit)
 
 
@@ -105,17 +106,26 @@ class _Read:
     ns: Any | None
 
 
-def _epoch(text: Any, unit: str) -> _Read:
-    numbers = cast_each(only(text, pc.match_substring_regex(text, _WHOLE)), pa.int64())
-    if unit != "auto":
-        return _in_unit(numbers, unit)
+def _epoch(text: Any, units: Sequence[str]) -> _Read:
+    numbers = _whole(text)
+    if len(units) == 1:
+        return _in_unit(numbers, units[0])
     size = pc.abs(pc.max_element_wise(numbers, pa.scalar(-(2**63 - 1), pa.int64())))
-    parts, above = [], pa.scalar(-1, pa.int64())
-    for one, limit in LIMITS:
-        within = pc.and_(pc.greater(size, above), pc.less_equal(size, pa.scalar(limit - 1, pa.int64())))
-        parts.append(_in_unit(only(numbers, within), one))
-        above = pa.scalar(limit - 1, pa.int64())
-    return _Read(pc.coalesce(*[part.us for part in parts]), parts[-1].ns)
+    us, ns, above = pa.nulls(len(text), pa.int64()), None, -1
+    for unit, limit in LIMITS:
+        if unit in units:
+            within = pc.and_(pc.greater(size, above), pc.less(size, pa.scalar(limit, pa.int64())))
+            part = _in_unit(only(numbers, within), unit)
+            us, ns = pc.coalesce(us, part.us), part.ns
+        above = limit - 1
+    return _Read(us, ns)
+
+
+def _whole(text: Any) -> Any:
+    """Cells that are whole numbers as int64, null for the others."""
+    if not all_within(text, byte_set("0123456789")):
+        text = only(text, pc.match_substring_regex(text, _WHOLE))
+    return cast_each(text, pa.int64())
 
 
 def _in_unit(numbers: Any, unit: str) -> _Read:
@@ -136,7 +146,10 @@ def _from_ns(numbers: Any) -> _Read:
     return _Read(pa.array(us, pa.int64(), mask=missing), ns)
 
 
-def _iso(text: Any, unit: str | None) -> Times:
+def _iso(text: Any, units: Sequence[str]) -> Times:
+    what = "an ISO 8601 time with Z or an offset"
+    if units and all_within(text, byte_set("0123456789")):
+        return _finish(text, _epoch(text, units), f"{what}, or an integer time in {' or '.join(units)}")
     try:
         return Times(Parsed(_in_range(pc.cast(text, TIME)), {}))
     except pa.ArrowInvalid:
@@ -146,11 +159,12 @@ def _iso(text: Any, unit: str | None) -> Times:
     # What cannot be a time is sorted out first: finding it by casting costs a hundred times as much.
     plain = only(text, pc.match_substring_regex(text, _PLAIN))
     us, ns = pc.coalesce(read.us, cast_each(plain, TIME).cast(pa.int64())), read.ns
-    if unit is not None:
-        epoch = _epoch(text, unit)
+    if units:
+        what = f"{what}, or an integer time in {' or '.join(units)}"
+        epoch = _epoch(text, units)
         us = pc.coalesce(us, epoch.us)
         ns = epoch.ns if ns is None else ns if epoch.ns is None else pc.coalesce(ns, epoch.ns)
-    return _finish(text, _Read(us, ns), "an ISO 8601 time with Z or an offset")
+    return _finish(text, _Read(us, ns), what)
 
 
 def _in_range(times: Any) -> Any:

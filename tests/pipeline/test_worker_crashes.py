@@ -76,5 +76,6 @@ def test_undisturbed_run_is_what_it_should_be(undisturbed):
     assert [("S1", 12), ("S2", 31), ("S3", 46), ("S4", 65)] == sorted(flags["gap"])
     assert [("S1", 10), ("S1", 11), ("S2", 30)] == sorted(flags["late"])
     assert [("S0", None)] * 2 == flags["unsequenced"]
-    # S4's 20 is there before the first part's copies? It is number 20 of the first part: 98 rows in.
-    assert 4 + 1 == len(flags["duplicate"])
+    # The extra rows of the first part have S4's 20 with other content; the second part repeats them to the letter.
+    assert [("S3", 60), ("S4", 20), ("S4", 20)] == sorted(flags["conflict"])
+    assert [("S4", 20)] * 2 == flags["duplicate"]

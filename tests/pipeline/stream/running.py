@@ -144,6 +144,7 @@ def rival_commit(home, app, partition, end):
     staged = writer.stage(
         Flush(uuid4().hex, log.log_id, done.rows, done.dead_letters, done.gaps, (part.cut().range,))
     )
+    writer.commit_gaps(staged)
     writer.commit_main(staged)
     log.close()
 

@@ -88,6 +88,7 @@ class State:
     epoch: int = 0
     missing: set[int] = field(default_factory=set)
     events: list[tuple[str, int, int, int]] = field(default_factory=list)
+    seen: dict[int, Row] = field(default_factory=dict)
 
     def open(self, first: int, last: int) -> None:
         if first <= last:
@@ -134,14 +135,16 @@ def contiguous(states: dict[tuple[str, str | None], State], exchange: str, row: 
 
 
 def increasing(states: dict[tuple[str, str | None], State], exchange: str, row: Row) -> str:
-    """Flag by the case table of the increasing rule."""
+    """Flag by the case table of the increasing rule; a row that was there before to the letter is a copy."""
     key, number = (row["symbol"], scope_of(exchange, row)), int(row["sequence"])
     time = dt.datetime.fromisoformat(row["timestamp"])
     if key not in states:
-        states[key] = State(number, number, time)
+        states[key] = State(number, number, time, seen={number: row})
         return "first"
     state = states[key]
+    copied = state.seen.get(number) == row
+    state.seen.setdefault(number, row)
     if number > state.high:
         state.high = number
         return "ok"
-    return "duplicate" if number == state.high else "regressed"
+    return "duplicate" if copied or number == state.high else "regressed"
