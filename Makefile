@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test test-data check format bench clean
+.PHONY: help setup lock demo test test-data check format bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ format: setup ## Format the code
 
 bench: setup ## Measure; prints tables, writes bench-out/
 	$(BIN)/python bench/log_to_lake.py
+
+docs: setup ## Write the generated pages of docs/
+	$(BIN)/python docs/settings_page.py
 
 clean: ## Remove what was generated; the virtual environment stays
 	rm -rf demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -20,9 +20,7 @@ from pyiceberg.catalog import Catalog
 import web
 from agents.batches import register as register_agents
 from k2app import topology
-from k2app.errors import OperatorError
 from k2app.faults import from_environment
-from k2app.ingest.copies import content_columns
 from k2app.ingest.flush import Flusher
 from k2app.ingest.positions import LogBounds, Policy
 from k2app.ingest.restore import Restorer
@@ -30,19 +28,21 @@ from k2app.ingest.rows import Source
 from k2app.ingest.schema_cache import SchemaCache
 from k2app.ingest.service import Ingest, Parts
 from k2app.lake.catalog import load, open_catalog
+from k2app.lake.content import content_columns
 from k2app.lake.floors import Fingerprint, Place
 from k2app.lake.history import rows_between, rows_of_dates, visible_rows
+from k2app.lake.ledger import Retractions
 from k2app.lake.tables import Name
 from k2app.lake.writer import Writer
-from k2app.logs import FAUST_LOGGER, get
+from k2app.logs import FAUST_LOGGER, configure, faust_config, get
 from k2app.market import exchanges as market_exchanges
 from k2app.market.topics import DataType
 from k2app.metrics import Metrics
 from k2app.query.engine import QueryEngine
 from k2app.settings import Settings, read_settings
-from k2app.stream.embedded import log_path
-from k2app.stream.log_file import LogFile
+from k2app.stream.logs_by_url import broker_url, open_log, transport
 from k2app.stream.registry import open_registry
+from tables.manager import PromptTableManager
 from tables.sequences import ROCKSDB_OPTIONS, SequenceTable, SequenceTables
 
 logger = get(__name__)
@@ -71,10 +71,14 @@ class K2App(faust.App):
     settings: Settings
     served: topology.Topics
     batch_topics: frozenset[str]
+    log_id: str
     ingests: dict[Name, Ingest]
     metrics: Metrics
     engine: QueryEngine
     on_failure: Callable[[BaseException], Awaitable[None]] | None = None
+
+    def _new_transport(self) -> Any:
+        return transport(self.settings)(self.conf.broker_consumer, self)
 
     async def on_start(self) -> None:
         """Start the ingests and tie them to the consumer."""
@@ -138,14 +142,10 @@ def create_app(settings: Settings) -> K2App:
     OperatorError
         The configuration does not fit what is there.
     """
-    if not settings.log_url.startswith("sqlite:"):
-        raise OperatorError(
-            f"K2_LOG_URL is {settings.log_url!r}: this version reads the embedded log only (sqlite:///PATH)"
-        )
     web.check_bind(settings)
     served = topology.topics(settings)
-    log = LogFile(log_path(settings.log_url), synchronous=settings.log.synchronous)
-    registry = open_registry(settings, log)
+    log = open_log(settings)
+    registry = open_registry(settings, log.file)
     catalog = open_catalog(settings)
     topology.initialise(settings, served, log, registry, catalog)
     metrics = Metrics(_process_registry())
@@ -178,13 +178,14 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
     state.mkdir(parents=True, exist_ok=True)
     app = K2App(
         settings.consumer_group,
-        broker=settings.log_url,
+        broker=broker_url(settings),
         store="rocksdb://",
         datadir=str(state),
         autodiscover=False,
         broker_commit_interval=COMMIT_INTERVAL_S,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
+        TableManager=PromptTableManager,
         topic_disable_leader=True,
         reply_create_topic=False,
         # The watermark says what a table is worth, and the lake can rebuild it.
@@ -195,11 +196,13 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
         web_port=settings.web.port,
         web_in_thread=False,
         web_application_options=web.options(metrics),
+        logging_config=faust_config(settings.logs),
         worker_redirect_stdouts=False,
     )
     app.settings = settings
     app.metrics = metrics
     app.batch_topics = batch_topics
+    app.log_id = log_id
     return app
 
 
@@ -242,6 +245,7 @@ def _ingest(
     settings, name = app.settings, Name(data_type.value)
     writer = Writer(catalog, settings, name, _now_us)
     reader = topology.reader_schema(data_type)
+    retractions = Retractions(lambda: load(catalog, settings, Name.LOADS))
 
     def table_uuid() -> str:
         return str(load(catalog, settings, name).metadata.table_uuid)
@@ -254,8 +258,10 @@ def _ingest(
         return rows_of_dates(load(catalog, settings, name), place, symbols, dates, end)
 
     def copies(topic: str, symbols: list[str], first_us: int, last_us: int) -> pa.Table:
+        # Asked first: a load that is retracted meanwhile still counts as visible, and none the other way round.
+        retracted = retractions.ids()
         table = load(catalog, settings, name)
-        return visible_rows(table, content_columns(name), topic, symbols, first_us, last_us)
+        return visible_rows(table, content_columns(name), topic, symbols, first_us, last_us, retracted)
 
     policy = Policy(settings.on_hole, settings.on_new_log)
     keep_days = settings.state.keep_days
@@ -286,6 +292,8 @@ def _now_us() -> int:
 def __getattr__(name: str) -> Any:
     """Make `app` when Faust's command line asks for it."""
     if name == "app":
-        found = globals()["app"] = create_app(read_settings())
+        settings = read_settings()
+        configure(settings.logs)
+        found = globals()["app"] = create_app(settings)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

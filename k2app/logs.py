@@ -57,6 +57,17 @@ def formatter(settings: LogsSettings) -> logging.Formatter:
     )
 
 
+def faust_config(settings: LogsSettings) -> dict[str, Any]:
+    """Logging set-up for Faust's own command line, which replaces the root handlers by what this says."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"k2": {"()": formatter, "settings": settings}},
+        "handlers": {"k2": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "k2"}},
+        "root": {"level": settings.level.upper(), "handlers": ["k2"]},
+    }
+
+
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Logger named `name`; binds what the current context holds (correlation ids)."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)

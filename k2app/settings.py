@@ -6,12 +6,15 @@ description: `k2 config` prints it, and the settings page is made from it.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from k2app.errors import OperatorError
 
@@ -99,7 +102,7 @@ class StateSettings(_Group):
 class LoadSettings(_Group):
     """The CSV loader."""
 
-    block_bytes: int = Field(8 * 1024 * 1024, ge=4096, description="Bytes of a file parsed at once.")
+    block_bytes: int = Field(1024 * 1024, ge=4096, description="Bytes of a file parsed at once.")
     wait_s: float = Field(60.0, gt=0, description="--wait gives up after this many seconds without progress.")
 
 
@@ -218,12 +221,15 @@ def read_settings(**overrides: object) -> Settings:
     OperatorError
         A value is wrong, or a `K2_` variable is not a setting: names the variable, what it got, what it takes.
     """
+    given = {**dotenv_values(".env"), **os.environ}
+    # Before pydantic: it would print the value of a misspelt K2_REGISTRY_PASSWORD.
+    _refuse_unknown(set(given))
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]  # validated by pydantic
+        return Settings(**overrides)  # type: ignore[arg-type]  # validated by pydantic
     except ValidationError as error:
         raise OperatorError(_explain(error)) from error
-    _refuse_unknown(set(os.environ))
-    return settings
+    except SettingsError as error:
+        raise OperatorError(_explain_json(error, given)) from error
 
 
 def variables() -> dict[str, tuple[str, ...]]:
@@ -238,8 +244,8 @@ def variables() -> dict[str, tuple[str, ...]]:
     return found
 
 
-FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_TEST_DATA"})
-"""Variables with our prefix that are not settings: fault points, and where the test data is."""
+FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_FAULT_TRACE", "K2_TEST_DATA"})
+"""Variables with our prefix that are not settings: fault points and their trace, and where the test data is."""
 
 
 def _refuse_unknown(names: set[str]) -> None:
@@ -252,6 +258,30 @@ def _refuse_unknown(names: set[str]) -> None:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; `k2 config` lists the settings"
         raise OperatorError(f"{name} is not a setting{hint}")
+
+
+def _explain_json(error: SettingsError, given: Mapping[str, str | None]) -> str:
+    lines = [
+        f"{name}: takes a JSON object; got {given[name]!r}{_meaning(path)}"
+        for name, path in variables().items()
+        if name in given and _is_mapping(path) and not _is_json(given[name] or "")
+    ]
+    return "\n".join(lines) or f"{error}: {error.__cause__}"
+
+
+def _is_mapping(path: tuple[str, ...]) -> bool:
+    value: object = Settings.model_construct()
+    for part in path:
+        value = getattr(value, part)
+    return isinstance(value, dict)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _explain(error: ValidationError) -> str:

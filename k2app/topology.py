@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from pyiceberg.catalog import Catalog
 
@@ -20,7 +21,6 @@ from k2app.market import exchanges as market_exchanges
 from k2app.market.exchanges import Exchange, Exchanges
 from k2app.market.topics import DataType, Topic
 from k2app.settings import Settings
-from k2app.stream.log_file import LogFile
 from k2app.stream.registry import Registry
 
 RULE_PROPERTY = "k2.sequence-rule."
@@ -86,8 +86,15 @@ class Made:
     tables: list[str]
 
 
+class TopicMaker(Protocol):
+    """Where topics are made: a log."""
+
+    def create_topic(self, name: str, partitions: int, *, compacted: bool = False) -> bool:
+        """Make a topic. False: it exists. Raises `OperatorError` if it has another number of partitions."""
+
+
 def initialise(
-    settings: Settings, served: Topics, log: LogFile, registry: Registry, catalog: Catalog
+    settings: Settings, served: Topics, log: TopicMaker, registry: Registry, catalog: Catalog
 ) -> Made:
     """Make topics, subjects, namespace and tables that are missing.
 
@@ -103,7 +110,7 @@ def initialise(
     )
 
 
-def _make_topic(log: LogFile, topic: Topic, exchange: Exchange) -> bool:
+def _make_topic(log: TopicMaker, topic: Topic, exchange: Exchange) -> bool:
     compacted = topic.data_type is DataType.REFERENCE_DATA
     return log.create_topic(topic.name, exchange.topic_partitions(topic.data_type), compacted=compacted)
 

@@ -7,16 +7,17 @@ from rich.console import Console
 from k2app import topology
 from k2app.lake.catalog import open_catalog
 from k2app.settings import Settings
-from k2app.stream.embedded import log_path
-from k2app.stream.log_file import LogFile
+from k2app.stream.logs_by_url import open_log
 from k2app.stream.registry import open_registry
 
 
 def init_lake(settings: Settings, console: Console) -> None:
     """Make topics, subjects, namespace and tables that are missing, and print them."""
     served = topology.topics(settings)
-    log = LogFile(log_path(settings.log_url), synchronous=settings.log.synchronous)
-    made = topology.initialise(settings, served, log, open_registry(settings, log), open_catalog(settings))
+    log = open_log(settings)
+    made = topology.initialise(
+        settings, served, log, open_registry(settings, log.file), open_catalog(settings)
+    )
     log.close()
     for topic in made.topics:
         console.print(f"topic    {topic}")

@@ -60,7 +60,9 @@ def config() -> None:
     "`k2 load 7181.csv --profile asx --type trades --reference company-info.csv --wait`"
 )
 def load(
-    files: Annotated[list[Path], typer.Argument(help="Files to load, in this order (.csv, .gz, .zip).")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files to load, in this order (.csv, .gz, .zst, .zip).")
+    ],
     data_type: Annotated[DataType, typer.Option("--type", help="What the files hold.")],
     exchange: Annotated[str | None, typer.Option(help="Whose files; default: the profile's.")] = None,
     profile: Annotated[
@@ -109,6 +111,54 @@ def load(
         wait,
     )
     run(_settings(), given, Console())
+
+
+profile_app = typer.Typer(
+    name="profile",
+    help="Profiles: which there are, and how a file would be read with one.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(profile_app)
+
+
+@profile_app.command("list", epilog="Example: `k2 profile list`")
+def profile_list() -> None:
+    """List the profiles that ship, with what they read."""
+    from k2app.cli.profile import list_profiles  # noqa: PLC0415 - `k2 --help` stays fast
+
+    list_profiles()
+
+
+@profile_app.command(
+    "check",
+    epilog="Examples: `k2 profile check BTCUSDT-trades-2025-01-01.zip --profile binance --type trades` · "
+    "`k2 profile check day.csv.zst --profile databento --type quotes --rows 3` · "
+    "`k2 profile check mine.csv --profile ./mine.toml --type trades --exchange generic`",
+)
+def profile_check(
+    file: Annotated[Path, typer.Argument(help="A file as `k2 load` takes it.")],
+    data_type: Annotated[DataType, typer.Option("--type", help="What the file holds.")],
+    profile: Annotated[str, typer.Option(help="A name, or the path of a .toml file.")] = "k2",
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="Rows to show.")] = 10,
+    exchange: Annotated[str | None, typer.Option(help="Whose file; default: the profile's.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Reference data that maps a file's name to its symbol.")
+    ] = None,
+    sequence: Annotated[
+        SequenceMode | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
+    ] = None,
+) -> None:
+    """Show how the first rows of a file would be read. Writes nothing.
+
+    Exit status 1 if one of them was rejected, 2 if the file cannot be read with the profile.
+    """
+    from k2app.cli.profile import Options, check  # noqa: PLC0415 - `k2 --help` stays fast
+
+    given = Options(file, profile, data_type, rows, exchange, symbol, reference, sequence)
+    if not check(read_settings(), given):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Examples: `k2 worker` · `k2 worker --drain`")

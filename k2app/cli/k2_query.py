@@ -87,6 +87,7 @@ AsOf = Annotated[
 Duplicates = Annotated[
     bool, typer.Option("--include-duplicates", help="Show rows flagged as duplicates too.")
 ]
+Retracted = Annotated[bool, typer.Option("--include-retracted", help="Show rows of retracted loads too.")]
 Numbers = Annotated[bool, typer.Option("--numbers", help="Decimals as JSON numbers instead of strings.")]
 Form = Annotated[Output, typer.Option("--output", "-o", help="Form of the result.")]
 
@@ -114,10 +115,11 @@ def trades(
     snapshot_id: SnapshotId = None,
     as_of: AsOf = None,
     include_duplicates: Duplicates = False,
+    include_retracted: Retracted = False,
     numbers: Numbers = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Trades in order of time; duplicates are left out unless asked for."""
+    """Trades in order of time; duplicates and rows of retracted loads are left out unless asked for."""
     run(TRADES_QUERY, output, locals())
 
 
@@ -133,10 +135,11 @@ def quotes(
     snapshot_id: SnapshotId = None,
     as_of: AsOf = None,
     include_duplicates: Duplicates = False,
+    include_retracted: Retracted = False,
     numbers: Numbers = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Quotes in order of time; duplicates are left out unless asked for."""
+    """Quotes in order of time; duplicates and rows of retracted loads are left out unless asked for."""
     run(QUOTES_QUERY, output, locals())
 
 
@@ -147,6 +150,7 @@ def summary(
     exchange: Exchange = None,
     snapshot_id: SnapshotId = None,
     as_of: AsOf = None,
+    include_retracted: Retracted = False,
     numbers: Numbers = False,
     output: Form = Output.TABLE,
 ) -> None:
@@ -166,6 +170,7 @@ def summaries(
     exchange: Exchange = None,
     snapshot_id: SnapshotId = None,
     as_of: AsOf = None,
+    include_retracted: Retracted = False,
     numbers: Numbers = False,
     output: Form = Output.TABLE,
 ) -> None:
@@ -199,6 +204,7 @@ def symbols(
     exchange: Exchange = None,
     snapshot_id: SnapshotId = None,
     as_of: AsOf = None,
+    include_retracted: Retracted = False,
     output: Form = Output.TABLE,
 ) -> None:
     """The symbols that have rows, with counts and times."""

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from k2app import topology
+from k2app.cli.load_progress import loading, waiting
 from k2app.errors import OperatorError
 from k2app.lake.catalog import open_catalog
 from k2app.load import profiles, symbols
-from k2app.load.job import Loader, Phase, Report, Request
+from k2app.load.job import Loader
 from k2app.load.profiles import Profile, SequenceMode
 from k2app.load.reader import Context, read
+from k2app.load.request import Report, Request
+from k2app.load.reservations import Reservations
+from k2app.load.sources import open_source
 from k2app.load.waiting import Wait, wait_for
 from k2app.market.exchanges import Exchange
 from k2app.market.topics import DataType
 from k2app.settings import Settings
-from k2app.stream.embedded import WorkerLock, log_path
-from k2app.stream.log_file import LogFile
-from k2app.stream.publisher import EmbeddedPublisher, Outlet
+from k2app.stream.logs_by_url import open_log, worker_alive
+from k2app.stream.publisher import Outlet
 from k2app.stream.registry import open_registry
 
-PLAIN_INTERVAL_S = 5.0
-"""Seconds between progress lines when the output is not a terminal."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
+
+SHOWN_RATE_S = 1.0
+"""Seconds from which on a load's rate means something: below, it is start-up."""
+
+EARLIER = {
+    "reserved": "begun before and not finished",
+    "sent": "loaded before",
+    "retracted": "loaded before and retracted",
+}
+"""What is said of an earlier load of the same file, by its state."""
 
 
 @dataclass(frozen=True)
@@ -59,40 +65,65 @@ class Options:
 
 
 def run(settings: Settings, options: Options, console: Console) -> None:
-    """Load the files one after the other.
+    """Load the files one after the other, and print a line of each as soon as it is loaded.
 
     Raises
     ------
     OperatorError
         One sentence says which file and why; files before it are loaded.
+    typer.Exit
+        Interrupted: a line on standard error says what to do.
     """
-    profile = profiles.load(options.profile)
-    with _loader(settings) as (loader, served):
-        exchange = _exchange(options, profile, served)
-        requests = _requests(options, profile, exchange, settings)
+    served = topology.topics(settings)
+    requests = _requests(options, served, settings)
+    with _loader(settings, served) as loader:
         reports = [_load_one(loader, request, console) for request in requests]
-    if options.wait and not options.dry_run:
-        _wait(settings, loader, reports)
-    _print(reports, console, dry_run=options.dry_run)
+        if len(reports) > 1:
+            _say(console, _total(reports))
+        if options.wait and not options.dry_run:
+            _wait(settings, loader, reports, console)
 
 
 @contextmanager
-def _loader(settings: Settings) -> Iterator[tuple[Loader, topology.Topics]]:
-    served = topology.topics(settings)
-    log = LogFile(log_path(settings.log_url), synchronous=settings.log.synchronous)
-    catalog = open_catalog(settings)
-    made = topology.initialise(settings, served, log, open_registry(settings, log), catalog)
+def _loader(settings: Settings, served: topology.Topics) -> Iterator[Loader]:
+    log = open_log(settings)
+    with closing(log.publisher()) as publisher, closing(open_catalog(settings)) as catalog:
+        made = topology.initialise(settings, served, log, open_registry(settings, log.file), catalog)
 
-    def outlet(exchange: Exchange, data_type: DataType) -> Outlet:
-        topic, _ = served.topic(exchange.name, data_type)
-        key = "company_id" if data_type is DataType.REFERENCE_DATA else "symbol"
-        return Outlet(topic.name, key, topology.reader_schema(data_type), made.subjects[topic.subject])
+        def outlet(exchange: Exchange, data_type: DataType) -> Outlet:
+            topic, _ = served.topic(exchange.name, data_type)
+            key = "company_id" if data_type is DataType.REFERENCE_DATA else "symbol"
+            return Outlet(topic.name, key, topology.reader_schema(data_type), made.subjects[topic.subject])
 
-    publisher = EmbeddedPublisher(log)
-    try:
-        yield Loader(settings, catalog, publisher, outlet, _now_us), served
-    finally:
-        publisher.close()
+        yield Loader(settings, Reservations(catalog, settings), publisher, outlet, _now_us)
+
+
+def _requests(options: Options, served: topology.Topics, settings: Settings) -> list[Request]:
+    """Requests for all files; what is wrong with one is found before the first is loaded."""
+    profile = profiles.load(options.profile)
+    exchange = _exchange(options, profile, served)
+    mode = profile.shape(options.data_type).sequence_mode(options.sequence)
+    _check_numbering(mode, exchange, options.data_type)
+    known = _reference(options, profile, exchange, settings)
+    requests = []
+    for path in options.files:
+        _check_readable(path)
+        requests.append(
+            Request(
+                path,
+                exchange,
+                options.data_type,
+                profile,
+                _symbol(path, options, profile, known),
+                mode,
+                options.limit,
+                options.strict,
+                options.again,
+                options.dry_run,
+                options.rejects,
+            )
+        )
+    return requests
 
 
 def _exchange(options: Options, profile: Profile, served: topology.Topics) -> Exchange:
@@ -104,26 +135,19 @@ def _exchange(options: Options, profile: Profile, served: topology.Topics) -> Ex
     return served.topic(name, options.data_type)[1]
 
 
-def _requests(options: Options, profile: Profile, exchange: Exchange, settings: Settings) -> list[Request]:
-    """Requests for all files; what is wrong with one is found before the first is loaded."""
-    shape = profile.shape(options.data_type)
-    known = _reference(options, profile, exchange, settings)
-    return [
-        Request(
-            path,
-            exchange,
-            options.data_type,
-            profile,
-            _symbol(path, options, profile, known),
-            shape.sequence_mode(options.sequence),
-            options.limit,
-            options.strict,
-            options.again,
-            options.dry_run,
-            options.rejects,
+def _check_numbering(mode: SequenceMode, exchange: Exchange, data_type: DataType) -> None:
+    rule = exchange.rule(data_type)
+    if mode == "assign" and (rule.kind == "none" or rule.scope != "trading_date"):
+        raise OperatorError(
+            f"--sequence assign numbers every trading date from 1, and {data_type} of exchange {exchange.name} are "
+            f"numbered otherwise ({rule.text()}): give --sequence source or none"
         )
-        for path in options.files
-    ]
+
+
+def _check_readable(path: Path) -> None:
+    with open_source(path):
+        if not path.is_file():
+            raise OperatorError(f"{path} is not a file on a disk: files are read twice; save it first")
 
 
 def _symbol(path: Path, options: Options, profile: Profile, known: symbols.Reference | None) -> str | None:
@@ -144,91 +168,86 @@ def _reference(
 
 def _load_one(loader: Loader, request: Request, console: Console) -> Report:
     started = time.perf_counter()
-    with _progress(request.path, console) as shown:
-        report = loader.load(request, shown)
+    try:
+        with loading(request.path, console) as shown:
+            report = loader.load(request, shown)
+    except KeyboardInterrupt:
+        raise _interrupted(_after_interrupt(request, sending=shown.sending)) from None
     report.took_s = time.perf_counter() - started
+    for line in _lines(report, dry_run=request.dry_run):
+        _say(console, line)
     return report
 
 
-class _Bar:
-    """Progress on a terminal."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task, self._started = progress, task, time.monotonic()
-
-    def __call__(self, phase: Phase, rows: int, rejects: int, bytes_read: int) -> None:
-        rate = rows / max(time.monotonic() - self._started, 1e-3)
-        what = f"{phase} {rows:,} rows, {rejects:,} rejected, {rate:,.0f} rows/s"
-        self._progress.update(self._task, completed=bytes_read, description=what)
-
-
-class _Lines:
-    """Progress as plain lines, one every few seconds."""
-
-    def __init__(self, path: Path, size_bytes: int, console: Console) -> None:
-        self._path, self._size, self._console = path, size_bytes, console
-        self._started = self._told = time.monotonic()
-
-    def __call__(self, phase: Phase, rows: int, rejects: int, bytes_read: int) -> None:
-        now = time.monotonic()
-        if now - self._told < PLAIN_INTERVAL_S:
-            return
-        self._told = now
-        rate, share = rows / (now - self._started), bytes_read / max(self._size, 1)
-        self._console.print(
-            f"{self._path}: {phase} {rows:,} rows, {rejects:,} rejected, {rate:,.0f} rows/s, {share:.0%}",
-            soft_wrap=True,
-        )
+def _wait(settings: Settings, loader: Loader, reports: list[Report], console: Console) -> None:
+    alive = partial(worker_alive, settings)
+    with waiting(console, alive) as shown:
+        catalog, log_id = loader.reservations.catalog, loader.publisher.log_id
+        wait = Wait(settings, catalog, log_id, alive, shown)
+        try:
+            for report in reports:
+                wait_for(wait, report)
+                _say(console, _in_lake(report))
+        except KeyboardInterrupt:
+            raise _interrupted("everything is on the log; the worker takes it from there") from None
 
 
-@contextmanager
-def _progress(path: Path, console: Console) -> Iterator[_Bar | _Lines]:
-    size = path.stat().st_size if path.is_file() else 0
-    if not console.is_terminal:
-        yield _Lines(path, size, Console(stderr=True))
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn(path.name),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress, progress.add_task("", total=size))
+def _interrupted(what_now: str) -> typer.Exit:
+    typer.echo(f"k2: interrupted; {what_now}", err=True)
+    return typer.Exit(INTERRUPTED)
 
 
-def _wait(settings: Settings, loader: Loader, reports: list[Report]) -> None:
-    lock = WorkerLock(log_path(settings.log_url))
-    wait = Wait(settings, loader.catalog, loader.publisher.log_id, lock.held_by_another)
-    for report in reports:
-        wait_for(wait, report)
+def _after_interrupt(request: Request, *, sending: bool) -> str:
+    if not sending or request.dry_run:
+        return f"nothing of {request.path} was sent"
+    if request.sequence == "none":
+        return f"{request.path} was sent in part, and its rows have no sequence: --again would send all of it"
+    return f"{request.path} was sent in part: load it again for the rest"
 
 
-def _print(reports: Iterable[Report], console: Console, *, dry_run: bool) -> None:
-    for report in reports:
-        load = "would be loaded" if dry_run else f"load {report.load_id}"
-        rate = report.rows / max(report.took_s, 1e-3)
-        console.print(
-            f"{report.path}: {report.rows:,} rows, {report.rejects:,} rejected, {rate:,.0f} rows/s, {load}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        for note in _notes(report):
-            console.print(f"  {note}", soft_wrap=True, highlight=False)
+def _lines(report: Report, *, dry_run: bool) -> Iterator[str]:
+    what = f"{report.rows:,} rows, {report.rejects:,} rejected"
+    rate = f", {report.rows / report.took_s:,.0f} rows/s" if report.took_s >= SHOWN_RATE_S else ""
+    end = "nothing was sent (dry run)" if dry_run else f"load {report.load_id}"
+    yield f"{report.path}: {what}{rate}, {end}"
+    for note in _notes(report):
+        yield f"  {note}"
 
 
 def _notes(report: Report) -> Iterator[str]:
-    if report.flags:
-        counts = ", ".join(f"{flag} {count:,}" for flag, count in sorted(report.flags.items()))
-        yield f"in the lake: {counts}"
-    if report.earlier is not None:
-        yield f"loaded before at {report.earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {report.earlier.load_id})"
-    if report.ambiguous:
-        yield f"{report.ambiguous:,} local times came twice (daylight saving ended); the first was taken"
     if report.rejects_file is not None:
-        yield f"rejects: {report.rejects_file}"
+        yield f"rejects: {_short(report.rejects_file)}"
+    if report.ambiguous:
+        what = "row has a local time" if report.ambiguous == 1 else "rows have local times"
+        yield f"{report.ambiguous:,} {what} that came twice (daylight saving ended); the first was taken"
+    if report.earlier is not None:
+        how = EARLIER[report.earlier.state]
+        yield f"{how}, {report.earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {report.earlier.load_id})"
+    if report.continued:
+        key, others = report.continued[0], len(report.continued) - 1
+        more = f" and {others:,} more" if others else ""
+        yield f"{key.named()}{more}: rows of another file came before; numbered from {report.numbers[key].first:,} on"
+
+
+def _total(reports: list[Report]) -> str:
+    rows, rejects = sum(one.rows for one in reports), sum(one.rejects for one in reports)
+    return f"{len(reports)} files: {rows:,} rows, {rejects:,} rejected"
+
+
+def _in_lake(report: Report) -> str:
+    counts = ", ".join(f"{flag} {count:,}" for flag, count in sorted(report.flags.items()))
+    missing = report.rows - sum(report.flags.values())
+    dead = f"; {missing:,} in the dead letters" if missing else ""
+    return f"{report.path}: in the lake: {counts or 'no rows'}{dead}"
+
+
+def _short(path: Path) -> Path:
+    """The path as seen from here, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _now_us() -> int:

@@ -10,9 +10,10 @@ compared with the rows of the same symbol and sequence number that came earlier,
 | flagged `regressed` or `uncertain` | `duplicate` | stays |
 | any other flag, in an epoch after a reset | `duplicate` | stays |
 
-Content is everything but when and from which file it was read. Nothing that may be new is ever hidden: equal content
-under the same number is no news. Only rows at lower offsets count, so the verdict does not depend on where flushes
-are cut. The states do not change: they follow from the numbers alone.
+Content is everything but when and from which file it was read. Rows of retracted loads are not visible, so a copy of
+one is news. Nothing that may be new is ever hidden: equal content under the same number is no news. Only rows at lower
+offsets count, so the verdict does not depend on where flushes are cut. The states do not change: they follow from the
+numbers alone.
 """
 
 from __future__ import annotations
@@ -25,16 +26,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from k2app.ingest.rows import KNOWN_COLUMNS
-from k2app.lake.tables import SPECS, Name
+from k2app.lake.content import content_columns
+from k2app.lake.tables import Name
 from k2app.market.sequence_flags import CONFLICT, DUPLICATE, FLAGS, REGRESSED, RESET, UNCERTAIN, Int64s
-
-NOT_CONTENT = frozenset(
-    {"ingested_at", "load_id", "source_line", "sequence_flag", "epoch", "trading_date"}
-    | {"log_id", "topic", "partition", "offset"}
-    | set(KNOWN_COLUMNS)
-)
-"""Columns that say when, whence and how a record was taken in; the others are what it says."""
 
 TELL_BY_CONTENT = (DUPLICATE, REGRESSED, UNCERTAIN)
 """Flags of records whose number was there before, or may have been."""
@@ -44,11 +38,6 @@ SLICE_ROWS = 65_536
 
 LakeCopies = Callable[[str, list[str], int, int], pa.Table]
 """Visible rows of a topic: (topic, symbols, first and last event time in µs, both included) -> content and offset."""
-
-
-def content_columns(name: Name) -> list[str]:
-    """Columns that make up a row's content."""
-    return [column for column in SPECS[name].arrow_schema.names if column not in NOT_CONTENT]
 
 
 def settle(name: Name, rows: pa.Table, earlier: LakeCopies) -> pa.Table:

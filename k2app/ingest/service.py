@@ -85,6 +85,7 @@ class Ingest:
         self._room.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._flush_due = False
 
     # --- life
 
@@ -106,10 +107,8 @@ class Ingest:
         self._wanted -= gone
         if self._log is None:
             return
-        try:
-            await asyncio.wait_for(self._last_flush(), self._parts.settings.revoke_within_s)
-        except TimeoutError:
-            logger.warning("flush_given_up", table=str(self.name), records=self._buffer.records)
+        if self._buffer.records or self._in_flush:
+            await self._flush_within(self._parts.settings.revoke_within_s)
         async with self._turn:
             self._forget(gone)
 
@@ -164,7 +163,8 @@ class Ingest:
             part.take(fresh, processed)
             self._buffer.add(processed, len(fresh), acknowledge, _now_s())
             self._count(fresh, processed)
-        if self._buffer.records >= self._parts.settings.max_rows and not self._flushing.locked():
+        if self._buffer.records >= self._parts.settings.max_rows and not self._flush_due:
+            self._flush_due = True
             self._spawn(self.flush())
 
     def _process(self, part: Partition, batch: RecordBatch) -> Processed:
@@ -185,7 +185,7 @@ class Ingest:
     def _count(self, batch: RecordBatch, processed: Processed) -> None:
         m = self._parts.metrics
         m.records_in.labels(self.name, batch.topic).inc(len(batch))
-        m.record_bytes_in.labels(self.name, batch.topic).inc(batch.size_bytes)
+        m.record_bytes_in.labels(self.name, batch.topic).inc(batch.value_bytes)
         m.decode_failures.labels(self.name, batch.topic).inc(processed.dead_letters.num_rows)
         self._update_room()
 
@@ -223,6 +223,12 @@ class Ingest:
         except VOID as error:
             await self._stand_down(error)
 
+    async def _flush_within(self, deadline_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._last_flush(), deadline_s)
+        except TimeoutError:
+            logger.warning("flush_given_up", table=str(self.name), records=self._buffer.records)
+
     async def _last_flush(self) -> None:
         try:
             await self._flush()
@@ -232,6 +238,7 @@ class Ingest:
     async def _flush(self) -> None:
         async with self._flushing:
             async with self._turn:
+                self._flush_due = False
                 buffer, self._buffer = self._buffer, Buffer(self.name)
                 cuts = [cut for part in self._partitions.values() if (cut := part.cut()) is not None]
             if not cuts:
@@ -275,7 +282,7 @@ class Ingest:
     async def _restore(self) -> None:
         """Restore every wanted partition that is not read yet; try until it works."""
         async with self._flushing:
-            while missing := sorted(self._wanted - set(self._partitions)):
+            while (missing := sorted(self._wanted - set(self._partitions))) and not self._stopping:
                 try:
                     await self._restore_all(missing)
                 except VOID as error:

@@ -91,7 +91,7 @@ def open_catalog(settings: Settings) -> Catalog:
 def create_tables(
     catalog: Catalog, settings: Settings, rules: Mapping[Name, Mapping[str, str]] | None = None
 ) -> list[str]:
-    """Create the namespace and every table that is missing, and pin the sequence rules in force.
+    """Create the namespace, every table and column that is missing, and pin the sequence rules in force.
 
     Idempotent, also among processes that start at once.
 
@@ -115,7 +115,9 @@ def create_tables(
         _create_namespace(catalog, settings.lake.namespace)
         created = [name for name in SPECS if _create(catalog, settings, name, rules.get(name, {}))]
     for name in SPECS:
-        _pin(load(catalog, settings, name), name, rules.get(name, {}))
+        table = load(catalog, settings, name)
+        _add_columns(table, name)
+        _pin(table, name, rules.get(name, {}))
     return [str(name) for name in created]
 
 
@@ -259,6 +261,20 @@ def _create(catalog: Catalog, settings: Settings, name: Name, rules: Mapping[str
     except TableAlreadyExistsError:
         return False
     return True
+
+
+def _add_columns(table: Table, name: Name) -> None:
+    """Add the columns that came after the table was made; older files read as null there."""
+    known = set(table.schema().column_names)
+    missing = [field for field in SPECS[name].schema.fields if field.name not in known]
+    if not missing:
+        return
+    try:
+        with answering(f"table {name}"), table.update_schema() as update:
+            for field in missing:
+                update.add_column(field.name, field.field_type, doc=field.doc)
+    except CommitFailedException as error:
+        raise TransientError(f"{name}: the table changed while columns were added; try again") from error
 
 
 def _pin(table: Table, name: Name, rules: Mapping[str, str]) -> None:

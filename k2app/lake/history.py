@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import (
+    AlwaysTrue,
     And,
     BooleanExpression,
     EqualTo,
@@ -123,9 +125,18 @@ def rows_of_dates(
 
 
 def visible_rows(
-    table: Table, columns: Sequence[str], topic: str, symbols: list[str], first_us: int, last_us: int
+    table: Table,
+    columns: Sequence[str],
+    topic: str,
+    symbols: list[str],
+    first_us: int,
+    last_us: int,
+    retracted: Collection[str] = (),
 ) -> pa.Table:
-    """Read a topic's rows of some symbols with event times in [first_us, last_us], duplicates left out.
+    """Read a topic's rows of some symbols with event times in [first_us, last_us] that say what is visible.
+
+    Duplicates are left out, and rows of retracted loads. Where loads are retracted, duplicates of others stay: the
+    row that one of them repeats may be gone, and then it stands for it.
 
     Returns
     -------
@@ -147,10 +158,12 @@ def visible_rows(
         is_in("symbol", symbols),
         at_least("timestamp", _time_text(first_us)),
         at_most("timestamp", _time_text(last_us)),
-        differs("sequence_flag", "duplicate"),
+        AlwaysTrue() if retracted else differs("sequence_flag", "duplicate"),
     )
     with reading(f"table {'.'.join(table.name())}"):
-        rows: pa.Table = table.scan(row_filter=condition, selected_fields=tuple(columns)).to_arrow()
+        rows: pa.Table = table.scan(row_filter=condition, selected_fields=(*columns, "load_id")).to_arrow()
+    if retracted:
+        rows = rows.filter(pc.invert(pc.is_in(rows["load_id"], value_set=pa.array(sorted(retracted)))))
     return rows.select(list(columns))
 
 

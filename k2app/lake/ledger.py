@@ -1,10 +1,19 @@
-"""The ledger of loads: appended to by compare-and-set, so that two loads never get the same numbers."""
+"""The ledger of loads: appended to by compare-and-set, so that two loads never get the same numbers.
+
+A row whose state is `retracted` withdraws its load: readers leave its rows out from that snapshot on. Such a snapshot
+says so in its summary, so that they find it without reading the ledger; the table property of the same name stays when
+the snapshot has expired.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Table
 
 from k2app.errors import FencedError
@@ -13,6 +22,12 @@ from k2app.lake.commit import Addition, Commit, Pace
 from k2app.lake.files import delete_files, write_files
 from k2app.lake.lineage import ROWS
 from k2app.lake.tables import SPECS, Name
+
+RETRACTED: Final = "retracted"
+"""State of a load that was withdrawn; final, whatever is recorded of it later."""
+
+RETRACTS: Final = "k2.retracts"
+"""Load ids that a snapshot withdraws, comma-separated; as a table property, those withdrawn last."""
 
 
 def append_if(
@@ -39,6 +54,7 @@ def append_if(
     TransientError
         Catalog or warehouse do not answer. Nothing was appended.
     """
+    withdrawn = _withdrawn(rows)
     files = write_files(table, SPECS[Name.LOADS], rows)
     doubts: list[bool] = []
     commit = Commit(lambda: _refreshed(table), str(uuid4()), pace or Pace(), lambda: doubts.append(True))
@@ -48,7 +64,7 @@ def append_if(
         found = None if current is None else current.snapshot_id
         if found != expected_snapshot_id:
             raise FencedError(f"{'.'.join(now.name())} moved from snapshot {expected_snapshot_id} to {found}")
-        return Addition(files, {ROWS: str(rows.num_rows)})
+        return Addition(files, {ROWS: str(rows.num_rows), **withdrawn}, withdrawn)
 
     try:
         outcome = commit.run(decide)
@@ -66,6 +82,38 @@ def read_loads(table: Table) -> pa.Table:
     with reading(f"table {'.'.join(table.name())}"):
         rows = table.scan().to_arrow()
     return rows.sort_by([("recorded_at", "ascending"), ("load_id", "ascending")])
+
+
+class Retractions:
+    """Ids of the loads that are retracted by now; the ledger is read anew only when it has changed."""
+
+    def __init__(self, load: Callable[[], Table]) -> None:
+        self._load = load
+        self._snapshot_id: int | None = None
+        self._ids: frozenset[str] = frozenset()
+
+    def ids(self) -> frozenset[str]:
+        """Load ids, as of now."""
+        table = self._load()
+        current = table.current_snapshot()
+        if current is not None and current.snapshot_id != self._snapshot_id:
+            self._ids, self._snapshot_id = _retracted(table), current.snapshot_id
+        return self._ids
+
+
+def _retracted(table: Table) -> frozenset[str]:
+    if RETRACTS not in table.properties:
+        return frozenset()
+    with reading(f"table {'.'.join(table.name())}"):
+        rows = table.scan(
+            row_filter=EqualTo(term="state", value=RETRACTED), selected_fields=("load_id",)
+        ).to_arrow()
+    return frozenset(rows["load_id"].to_pylist())
+
+
+def _withdrawn(rows: pa.Table) -> dict[str, str]:
+    ids = rows.filter(pc.equal(rows["state"], RETRACTED))["load_id"].to_pylist()
+    return {RETRACTS: ",".join(sorted(ids))} if ids else {}
 
 
 def _refreshed(table: Table) -> Table:

@@ -199,6 +199,7 @@ _LOADS: tuple[_Column, ...] = (
     (15, "numbers", ListType(60, _NUMBERS, element_required=True), True),
     (16, "sent", ListType(61, _SENT, element_required=True), True),
     (17, "log_id", _TEXT, True),
+    (18, "reason", _TEXT, False),
 )
 
 

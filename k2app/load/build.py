@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from k2app.load import texts, times
+from k2app.load import json_cells, texts, times
 from k2app.load.columns import Columns
 from k2app.load.decimals import negative, read_decimals, read_integers, zero
 from k2app.load.fields import Cell, Conditions, Date, Number, Text, Time
 from k2app.load.parsed import Int64s, Parsed, mask, refuse
-from k2app.load.profiles import QuotesFile
 from k2app.load.records import ASSET_CLASSES, NO_SIDE, SIDES, TIME, record_schema
+from k2app.load.shapes import QuotesFile
 from k2app.market.exchanges import Exchange
 from k2app.market.topics import DataType
 
@@ -46,6 +46,7 @@ class Fixed:
     load_id: str
     ingested_at_us: int
     symbol: str | None
+    currency: str | None = None
     absent_when_zero: tuple[str, ...] = ()
 
 
@@ -97,10 +98,12 @@ def build(cells: dict[str, Any], lines: Int64s, columns: Columns, fixed: Fixed) 
 
     Notes
     -----
-    1. each field alone; 2. what must not be missing; 3. what must not be negative; 4. the two sides of a book;
-    5. defaults and what is the same in all rows. The first problem of a row is its reason.
+    1. rows of another kind; 2. each field alone; 3. what must not be missing; 4. what must not be negative; 5. the
+    two sides of a book; 6. defaults and what is the same in all rows. The first problem of a row is its reason.
     """
     draft = _Draft(len(lines))
+    for column, values in columns.only.items():
+        draft.refuse(column, texts.others(texts.said([cells[column]], ()), values))
     said = {name: _said(cells, cell) for name, cell in columns.fields.items()}
     ns, ambiguous = None, 0
     for name, cell in columns.fields.items():
@@ -122,6 +125,9 @@ def build(cells: dict[str, Any], lines: Int64s, columns: Columns, fixed: Fixed) 
     if ns is not None:
         named[NANOSECONDS] = times.ns_text(ns, len(lines))
     draft.values["attributes"] = texts.attributes(named, len(lines))
+    if columns.json_attributes is not None:
+        packed = texts.said([cells[columns.json_attributes]], ())
+        draft.put("attributes", json_cells.add_attributes(draft.values["attributes"], packed))
     _same_in_all(draft, lines, fixed)
     return Built(_table(draft, fixed), draft.refused, ambiguous)
 
@@ -137,7 +143,7 @@ def _read(name: str, cell: Cell, said: Any, fixed: Fixed) -> Parsed:
         case Date():
             return times.read_dates(said, cell)
         case Conditions(separator=separator):
-            return Parsed(texts.read_conditions(said, separator), {})
+            return json_cells.read_conditions(said, separator)
         case Text(values=values):
             return _special(name, fixed)(said, values)
     return read_integers(said)
@@ -187,11 +193,9 @@ def _same_in_all(draft: _Draft, lines: Int64s, fixed: Fixed) -> None:
         values["symbol"] = pa.repeat(fixed.symbol, rows)
     values["exchange"] = pa.repeat(exchange.name, rows)
     values["asset_class"] = texts.constant_enum(str(exchange.asset_class), ASSET_CLASSES, rows)
-    values["currency"] = (
-        values["currency"].fill_null(exchange.currency)
-        if "currency" in values
-        else pa.repeat(exchange.currency, rows)
-    )
+    currency = exchange.currency if fixed.currency is None else fixed.currency
+    said = values.get("currency")
+    values["currency"] = pa.repeat(currency, rows) if said is None else said.fill_null(currency)
     values["side"] = _sides(values.get("side"), rows)
     values.setdefault("conditions", texts.no_conditions(rows))
     values["ingested_at"] = pa.repeat(fixed.ingested_at_us, rows).cast(pa.int64()).cast(TIME)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from k2app.errors import OperatorError
 from k2app.load.fields import Cell
-from k2app.load.profiles import FileShape, SequenceMode
+from k2app.load.shapes import FileShape, SequenceMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,27 @@ class Columns:
         Fields of the record that are read, with how.
     attributes
         Attribute -> column.
+    json_attributes
+        Column of JSON objects of further attributes.
+    only
+        Column -> values it may have.
+    header
+        Whether the file named them itself.
     """
 
     names: tuple[str, ...]
     fields: dict[str, Cell]
     attributes: dict[str, str]
+    json_attributes: str | None
+    only: dict[str, tuple[str, ...]]
+    header: bool
 
     @property
     def needed(self) -> list[str]:
         """Columns that are read at all."""
-        used = {column for cell in self.fields.values() for column in cell.column} | set(
-            self.attributes.values()
-        )
-        return [name for name in self.names if name in used]
+        used = {column for cell in self.fields.values() for column in cell.column}
+        used |= {*self.attributes.values(), *self.only}
+        return [name for name in self.names if name in used or name == self.json_attributes]
 
 
 def header_cells(raw: bytes, delimiter: str) -> list[str]:
@@ -47,8 +55,13 @@ def header_cells(raw: bytes, delimiter: str) -> list[str]:
 
 
 def is_header(cells: Iterable[str], shape: FileShape, *, fixed_symbol: bool) -> bool:
-    """Whether a first line names every column that is needed."""
-    return required(shape, fixed_symbol=fixed_symbol) <= set(cells)
+    """Whether a first line is meant as a header: it names at least half of the columns that are needed.
+
+    One with a column that is misspelt is a header to be refused; as a row of data it would let the profile's own
+    order be taken for the file's.
+    """
+    needed = {name.lower() for name in required(shape, fixed_symbol=fixed_symbol)}
+    return 2 * len(needed & {cell.lower() for cell in cells}) >= len(needed)
 
 
 def required(shape: FileShape, *, fixed_symbol: bool) -> set[str]:
@@ -59,16 +72,25 @@ def required(shape: FileShape, *, fixed_symbol: bool) -> set[str]:
         if not cell.optional and not (fixed_symbol and name == "symbol")
         for column in cell.column
     }
-    return needed | set(shape.attributes.values())
+    return needed | set(shape.attributes.values()) | set(shape.only)
 
 
-def choose(names: Iterable[str], shape: FileShape, sequence: SequenceMode, *, fixed_symbol: bool) -> Columns:
+def choose(
+    names: Iterable[str],
+    shape: FileShape,
+    sequence: SequenceMode,
+    *,
+    fixed_symbol: bool,
+    header: bool = True,
+) -> Columns:
     """Match a file's columns with a profile.
 
     Parameters
     ----------
     names
         The header's cells, or the profile's `columns`.
+    header
+        Which of the two.
     sequence
         Unless it is `source`, a column of sequence numbers is one like any other. With it, a file that has
         no such column has no numbers.
@@ -82,7 +104,7 @@ def choose(names: Iterable[str], shape: FileShape, sequence: SequenceMode, *, fi
         column beside a symbol that was given.
     """
     names = tuple(names)
-    _refuse_missing(names, required(shape, fixed_symbol=fixed_symbol))
+    _refuse_missing(names, required(shape, fixed_symbol=fixed_symbol), shape)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise OperatorError(f"the header names {', '.join(map(repr, twice))} more than once")
     fields = {
@@ -95,7 +117,17 @@ def choose(names: Iterable[str], shape: FileShape, sequence: SequenceMode, *, fi
         raise OperatorError(
             f"the file says the symbol itself, in column {column!r}; leave out --symbol and --reference"
         )
-    return Columns(names, fields, _attributes(names, fields, shape))
+    packed = shape.json_attributes if shape.json_attributes in names else None
+    return Columns(names, fields, _attributes(names, fields, shape), packed, shape.only, header)
+
+
+def near_misses(columns: Columns, shape: FileShape) -> dict[str, str]:
+    """Columns that the profile does not name, and the ones that they may be meant for, which the file lacks."""
+    lacking = sorted(shape.named() - set(columns.names))
+    known = shape.named() | {*shape.ignore, shape.json_attributes}
+    strange = [name for name in columns.names if name not in known]
+    found = {name: _nearest(name, lacking) for name in strange}
+    return {name: near for name, near in found.items() if near is not None}
 
 
 def _attributes(names: tuple[str, ...], fields: dict[str, Cell], shape: FileShape) -> dict[str, str]:
@@ -105,21 +137,26 @@ def _attributes(names: tuple[str, ...], fields: dict[str, Cell], shape: FileShap
     taken = (
         {column for cell in fields.values() for column in cell.column}
         | set(named.values())
-        | set(shape.ignore)
+        | {*shape.ignore, shape.json_attributes}
     )
     return named | {name: name for name in names if name not in taken}
 
 
-def _refuse_missing(names: tuple[str, ...], needed: set[str]) -> None:
+def _refuse_missing(names: tuple[str, ...], needed: set[str], shape: FileShape) -> None:
     missing = sorted(needed - set(names))
     if not missing:
         return
-    told = [_with_nearest(name, names) for name in missing]
+    # A column that the profile knows is not a misspelt one: ask_price is near bid_price.
+    strange = [name for name in names if name not in shape.named()]
+    told = [_with_nearest(name, strange) for name in missing]
     raise OperatorError(f"the header lacks {', '.join(told)}; it has {', '.join(names)}")
 
 
-def _with_nearest(name: str, names: tuple[str, ...]) -> str:
+def _with_nearest(name: str, names: list[str]) -> str:
+    near = _nearest(name, names)
+    return name if near is None else f"{name} (column {near!r}: did you mean {name!r}?)"
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
     near = get_close_matches(name.lower(), [one.lower() for one in names], n=1)
-    if not near:
-        return name
-    return f"{name} (nearest: {next(one for one in names if one.lower() == near[0])})"
+    return next((one for one in names if one.lower() == near[0]), None) if near else None

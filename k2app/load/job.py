@@ -12,93 +12,37 @@ back as `duplicate`.
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import stamina
 
-from k2app.errors import OperatorError, TransientError
-from k2app.load import ledger, numbering
+from k2app.errors import OperatorError
+from k2app.load import ledger, numbering, refusals
 from k2app.load.ledger import LoadEntry, Sent
 from k2app.load.numbering import Key, Range
-from k2app.load.profiles import Profile, SequenceMode
 from k2app.load.reader import Block, Context, read
 from k2app.load.rejects import RejectsFile
+from k2app.load.request import Progress, Report, Request
 from k2app.load.reservations import Reservations
+from k2app.load.sending import send
 from k2app.load.sources import Digest, digest
+from k2app.load.trial import Trial
+from k2app.load.trial import run as run_trial
 from k2app.market.exchanges import Exchange
 from k2app.market.sessions import trading_dates
 from k2app.market.topics import DataType
 from k2app.settings import Settings
 from k2app.stream.publisher import Outlet, Publisher
 
-PUBLISH_WITHIN_S = 120.0
-"""Seconds for which a block is tried again when the log does not take it (busy, disk full)."""
-
-PUBLISH_PAUSE_S = 0.5
-"""Most seconds between two attempts: an interrupted load ends within it."""
-
 NAME_DIGITS = 12
-"""Hexadecimal digits of a file's hash in the name of its rejects, where no load was made: enough to tell files apart."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to load, and how."""
-
-    path: Path
-    exchange: Exchange
-    data_type: DataType
-    profile: Profile
-    symbol: str | None
-    sequence: SequenceMode
-    limit: int | None = None
-    """Rows to send at most; None: all."""
-    strict: bool = False
-    again: bool = False
-    dry_run: bool = False
-    rejects: Path | None = None
-    """Folder for the rejects; None: `settings.rejects_dir`."""
-
-
-@dataclass
-class Report:
-    """What became of a load. `sent` is empty for a dry run."""
-
-    load_id: str
-    path: Path
-    data_type: DataType
-    topic: str
-    rows: int = 0
-    rejects: int = 0
-    ambiguous: int = 0
-    rejects_file: Path | None = None
-    earlier: LoadEntry | None = None
-    """Load of the same file before this one."""
-    numbers: dict[Key, Range] = field(default_factory=dict)
-    sent: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Offsets [start, end) by partition; other loads' rows may lie in between."""
-    flags: dict[str, int] = field(default_factory=dict)
-    """Rows in the lake by sequence flag, once `waiting` has seen them there."""
-    took_s: float = 0.0
-
-
-Phase = Literal["counting", "sending"]
-
-
-class Progress(Protocol):
-    """Hears how far a load is."""
-
-    def __call__(self, phase: Phase, rows: int, rejects: int, bytes_read: int) -> None:
-        """Rows and rejects so far, bytes of the file read so far."""
+"""Digits of a file's hash in the name of its rejects, where no load was made: enough to tell files apart."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +58,7 @@ class Loader:
     """
 
     settings: Settings
-    catalog: Catalog
+    reservations: Reservations
     publisher: Publisher
     outlet: Callable[[Exchange, DataType], Outlet]
     clock_us: Callable[[], int]
@@ -130,89 +74,64 @@ class Loader:
         TransientError
             Log or catalog do not answer.
         """
-        found = digest(request.path)
+        before, found = refusals.stamp(request.path), digest(request.path)
         if found.size_bytes == 0:
             raise OperatorError(f"{request.path} is empty")
         topic = self.outlet(request.exchange, request.data_type).topic
         report = Report(uuid.uuid4().hex, request.path, request.data_type, topic)
-        report.earlier = self._earlier(request, found)
-        if request.dry_run:
-            self._count(request, report, progress, keep_rejects=True)
-            return report
-        self._refuse_again(request, report.earlier)
-        counts = self._count_if_needed(request, report, progress)
-        entry = self._reserve(request, found, report, counts)
+        loads = self.reservations.rows()
+        report.earlier = self._earlier(loads, request, found)
+        refusals.refuse_untellable(request, report.earlier)
+        needed = _needs_trial(request, report.earlier)
+        trial = self._try(request, found, report, progress) if needed else None
+        refusals.refuse_changed(request.path, before, "nothing was loaded")
+        if request.dry_run and trial is not None:
+            return self._foretold(request, report, trial, loads)
+        entry = self.reservations.reserve(lambda rows: self._reserve(request, found, report, trial, rows))
         self._send(request, report, progress)
-        self._record(replace(entry, **self._outcome(report)))
+        refusals.refuse_changed(
+            request.path, before, f"what was read of it is on the log (load {report.load_id})"
+        )
+        self.reservations.add(replace(entry, **self._outcome(report)))
         return report
 
     # --- 1. the same file before
 
-    def _earlier(self, request: Request, found: Digest) -> LoadEntry | None:
-        return ledger.find_same(self._loads()[0], *self._identity(request, found))
+    def _earlier(self, loads: pa.Table, request: Request, found: Digest) -> LoadEntry | None:
+        return ledger.find_same(loads, *request.identity(found))
 
-    def _identity(self, request: Request, found: Digest) -> tuple[str, str, str, str, str | None]:
-        names = (request.exchange.name, str(request.data_type), request.profile.name)
-        return (found.sha256, *names, request.symbol)
+    # --- 2. reading once
 
-    def _refuse_again(self, request: Request, earlier: LoadEntry | None) -> None:
-        if earlier is None or request.again or request.sequence != "none":
-            return
-        how = "was loaded" if earlier.state == ledger.SENT else "was begun and not finished"
-        raise OperatorError(
-            f"{request.path} {how} at {earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {earlier.load_id}) and its "
-            "rows have no sequence by which a second copy could be told: --again loads it once more"
-        )
-
-    def _loads(self) -> tuple[pa.Table, Any, int | None]:
-        """Rows of the ledger, its table, and the snapshot they are of."""
-        table = load_table(self.catalog, self.settings, Name.LOADS)
-        current = table.current_snapshot()
-        return read_loads(table), table, None if current is None else current.snapshot_id
-
-    # --- 2. counting
-
-    def _count_if_needed(self, request: Request, report: Report, progress: Progress) -> dict[Key, int]:
-        if request.sequence != "assign" and not request.strict:
-            return {}
-        trial = Report(report.load_id, request.path, report.data_type, report.topic)
-        counts = self._count(request, trial, progress, keep_rejects=request.strict)
-        if request.strict and trial.rejects:
-            raise OperatorError(
-                f"{request.path}: {trial.rejects} of {trial.rows + trial.rejects} rows rejected, --strict allows none; "
-                f"nothing was loaded; see {trial.rejects_file}"
+    def _try(self, request: Request, found: Digest, report: Report, progress: Progress) -> Trial:
+        """Read the file without sending it; refuse it for what is found."""
+        blocks = self._blocks(request, report.load_id)
+        if request.dry_run:
+            blocks = _limited(blocks, request.limit)
+        name = f"{'dry-run' if request.dry_run else 'refused'}-{found.sha256[:NAME_DIGITS]}"
+        with RejectsFile(self._rejects_folder(request), name) as rejects:
+            trial = run_trial(
+                blocks,
+                partial(_dates, request),
+                rejects if request.dry_run or request.strict else None,
+                lambda so_far, block: progress("counting", so_far.rows, so_far.rejects, block.bytes_read),
             )
-        return counts
+        trial.rejects_file = rejects.path if rejects.rows else None
+        refusals.refuse_rejects(request, trial)
+        refusals.refuse_unsequenced(request, report.earlier, trial)
+        return trial
 
-    def _count(
-        self, request: Request, report: Report, progress: Progress, *, keep_rejects: bool
-    ) -> dict[Key, int]:
-        total: dict[Key, int] = {}
-        with RejectsFile(self._rejects_folder(request), report.load_id) as rejects:
-            for block in self._blocks(request, report.load_id):
-                counts = numbering.count([(block.rows, self._dates(request, block.rows))])
-                total = {key: total.get(key, 0) + counts.get(key, 0) for key in total | counts}
-                _tell(report, block, rejects if keep_rejects else None)
-                progress("counting", report.rows, report.rejects, block.bytes_read)
-        report.rejects_file = rejects.path if rejects.rows else None
-        return total
+    def _foretold(self, request: Request, report: Report, trial: Trial, loads: pa.Table) -> Report:
+        """What a load would have reported."""
+        report.rows, report.rejects = trial.rows, trial.rejects
+        report.ambiguous, report.rejects_file = trial.ambiguous, trial.rejects_file
+        if request.limit is None:
+            report.numbers = _numbers(request, loads, report.earlier, trial.counts)
+        return report
 
     def _blocks(self, request: Request, load_id: str) -> Iterator[Block]:
-        context = Context(
-            request.exchange,
-            load_id,
-            self.clock_us(),
-            request.symbol,
-            request.sequence,
-            self.settings.load.block_bytes,
-        )
+        now_us, block_bytes = self.clock_us(), self.settings.load.block_bytes
+        context = Context(request.exchange, load_id, now_us, request.symbol, request.sequence, block_bytes)
         return read(request.path, request.profile, request.data_type, context)
-
-    def _dates(self, request: Request, rows: pa.Table) -> Any:
-        if request.data_type is DataType.REFERENCE_DATA:
-            return np.zeros(rows.num_rows, np.int32)
-        times = rows.column("timestamp").combine_chunks().cast(pa.int64()).to_numpy()
-        return trading_dates(request.exchange, times)
 
     def _rejects_folder(self, request: Request) -> Path:
         return request.rejects or self.settings.rejects_dir
@@ -220,35 +139,17 @@ class Loader:
     # --- 3. reserving
 
     def _reserve(
-        self, request: Request, found: Digest, report: Report, counts: Mapping[Key, int]
+        self, request: Request, found: Digest, report: Report, trial: Trial | None, loads: pa.Table
     ) -> LoadEntry:
-        for _ in range(RESERVE_ATTEMPTS):
-            loads, table, snapshot = self._loads()
-            earlier = ledger.find_same(loads, *self._identity(request, found))
-            report.numbers = self._numbers(request, loads, earlier, counts)
-            entry = self._entry(request, found, report)
-            try:
-                append_if(table, _row(entry), snapshot)
-            except FencedError:
-                continue
-            except CommitUnknownError:
-                if not any(e.load_id == entry.load_id for e in ledger.entries(self._loads()[0])):
-                    continue
-            return entry
-        raise TransientError(f"{request.path}: the ledger of loads kept changing; try again")
-
-    def _numbers(
-        self, request: Request, loads: pa.Table, earlier: LoadEntry | None, counts: Mapping[Key, int]
-    ) -> dict[Key, Range]:
-        if request.sequence != "assign":
-            return {}
-        if earlier is not None and earlier.numbers:
-            return dict(earlier.numbers)
-        taken = ledger.taken(loads, request.exchange.name, str(request.data_type))
-        return numbering.reserve(counts, taken)
-
-    def _entry(self, request: Request, found: Digest, report: Report) -> LoadEntry:
-        sha256, exchange, data_type, profile, symbol = self._identity(request, found)
+        """The entry, given what is in the ledger at this moment."""
+        report.earlier = self._earlier(loads, request, found)
+        # Another process may have begun to load it since.
+        refusals.refuse_untellable(request, report.earlier)
+        if trial is None and _needs_trial(request, report.earlier):
+            raise OperatorError(f"{request.path} is being loaded by another process: try again")
+        counts = {} if trial is None else trial.counts
+        report.numbers = _numbers(request, loads, report.earlier, counts)
+        sha256, exchange, data_type, profile, symbol = request.identity(found)
         return LoadEntry(
             load_id=report.load_id,
             state=ledger.RESERVED,
@@ -276,27 +177,11 @@ class Loader:
 
     def _send(self, request: Request, report: Report, progress: Progress) -> None:
         outlet = self.outlet(request.exchange, request.data_type)
-        cursor: numbering.Cursor = report.numbers
-        pending: Future[dict[int, tuple[int, int]]] | None = None
-        with (
-            RejectsFile(self._rejects_folder(request), report.load_id) as rejects,
-            # One block is published while the next is read.
-            ThreadPoolExecutor(1, thread_name_prefix="publish") as threads,
-        ):
-            for block in _limited(self._blocks(request, report.load_id), request.limit):
-                rows = block.rows
-                if request.sequence == "assign":
-                    rows, cursor = numbering.assign(rows, self._dates(request, rows), cursor)
-                _note_sent(report, pending)
-                pending = threads.submit(self._publish, outlet, rows)
-                _tell(report, block, rejects)
-                progress("sending", report.rows, report.rejects, block.bytes_read)
-            _note_sent(report, pending)
+        blocks = _limited(self._blocks(request, report.load_id), request.limit)
+        dates = partial(_dates, request) if request.sequence == "assign" else None
+        with RejectsFile(self._rejects_folder(request), report.load_id) as rejects:
+            send(self.publisher, outlet, blocks, dates, report, rejects, progress)
         report.rejects_file = rejects.path if rejects.rows else None
-
-    @stamina.retry(on=TransientError, timeout=PUBLISH_WITHIN_S, attempts=None)
-    def _publish(self, outlet: Outlet, rows: pa.Table) -> dict[int, tuple[int, int]]:
-        return self.publisher.publish(outlet, rows)
 
     # --- 5. recording
 
@@ -312,39 +197,36 @@ class Loader:
             ),
         }
 
-    def _record(self, entry: LoadEntry) -> None:
-        for _ in range(RESERVE_ATTEMPTS):
-            _, table, snapshot = self._loads()
-            try:
-                append_if(table, _row(entry), snapshot)
-            except FencedError:
-                continue
-            except CommitUnknownError:
-                if not any(e == entry for e in ledger.entries(self._loads()[0])):
-                    continue
-            return
-        raise TransientError(
-            f"load {entry.load_id} was sent, and the ledger kept changing: load the file again"
+
+def _needs_trial(request: Request, earlier: LoadEntry | None) -> bool:
+    """Whether the file has to be read once before anything is sent."""
+    if request.dry_run or request.strict or request.sequence == "assign":
+        return True
+    return request.sequence == "source" and earlier is not None and not request.again
+
+
+def _numbers(
+    request: Request, loads: pa.Table, earlier: LoadEntry | None, counts: Mapping[Key, int]
+) -> dict[Key, Range]:
+    if request.sequence != "assign":
+        return {}
+    if earlier is None or not earlier.numbers:
+        taken = ledger.taken(loads, request.exchange.name, str(request.data_type))
+        return numbering.reserve(counts, taken)
+    if {key: one.last - one.first + 1 for key, one in earlier.numbers.items()} != dict(counts):
+        raise OperatorError(
+            f"{request.path} was loaded at {earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {earlier.load_id}) and "
+            f"is read otherwise now: the profile {request.profile.name}, the exchange or the program changed; "
+            "its rows would get the numbers of others, nothing was loaded"
         )
+    return dict(earlier.numbers)
 
 
-def _row(entry: LoadEntry) -> pa.Table:
-    return pa.Table.from_pylist([entry.row()], schema=SPECS[Name.LOADS].arrow_schema)
-
-
-def _tell(report: Report, block: Block, rejects: RejectsFile | None) -> None:
-    report.rows += block.rows.num_rows
-    report.rejects += len(block.rejects)
-    report.ambiguous += block.ambiguous
-    if rejects is not None:
-        rejects.write(block.rejects)
-
-
-def _note_sent(report: Report, pending: Future[dict[int, tuple[int, int]]] | None) -> None:
-    """Wait for a block to be published, and widen the report's offsets by it."""
-    for partition, (start, end) in ({} if pending is None else pending.result()).items():
-        first = report.sent.get(partition, (start, end))[0]
-        report.sent[partition] = (first, end)
+def _dates(request: Request, rows: pa.Table) -> Any:
+    if request.data_type is DataType.REFERENCE_DATA:
+        return np.zeros(rows.num_rows, np.int32)
+    times = rows.column("timestamp").combine_chunks().cast(pa.int64()).to_numpy()
+    return trading_dates(request.exchange, times)
 
 
 def _limited(blocks: Iterator[Block], limit: int | None) -> Iterator[Block]:

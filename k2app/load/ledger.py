@@ -1,20 +1,23 @@
 """What was loaded: the logic over the lake's table `loads`, whose rows are events; the newest of a load counts.
 
 A load is first `reserved` (its numbers are its own, whatever becomes of it), then `sent`. Numbers are never given
-back: a load that died between the two is resumed by loading the same file, which finds them here.
+back: a load that died between the two is resumed by loading the same file, which finds them here. `retracted` is
+final: queries leave its rows out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from k2app.lake.ledger import RETRACTED
 from k2app.load.numbering import Key, Range
 
 RESERVED: Final = "reserved"
 SENT: Final = "sent"
+STATES: Final = (RESERVED, SENT, RETRACTED)
 
 EPOCH: Final = date(1970, 1, 1)
 
@@ -37,13 +40,13 @@ class LoadEntry:
     load_id
         A UUID's hex; loading the same file again makes a new one.
     state
-        `reserved` or `sent`; later ones may follow.
+        `reserved`, `sent` or `retracted`.
     recorded_at
         When this was written down, UTC.
     file, file_sha256, file_bytes
         The file as it was named, and what it is known by.
     exchange, data_type, profile, sequence_mode, symbol
-        How it was read.
+        How it was read; `profile` is `Profile.identity`.
     rows, rejects, rejects_file
         What came of it.
     numbers
@@ -52,6 +55,8 @@ class LoadEntry:
         Where its rows are on the log.
     log_id
         Which log that is.
+    reason
+        Why it was retracted, in the operator's words.
     """
 
     load_id: str
@@ -71,6 +76,7 @@ class LoadEntry:
     numbers: Mapping[Key, Range]
     sent: tuple[Sent, ...]
     log_id: str
+    reason: str | None = None
 
     def row(self) -> dict[str, Any]:
         """A row of the table `loads`, for `pyarrow.Table.from_pylist` with the table's schema."""
@@ -96,22 +102,56 @@ def entries(loads: Any) -> list[LoadEntry]:
     """
     found = [_entry(row) for row in loads.to_pylist()]
     # In one moment, what says more is newer.
-    found.sort(key=lambda one: (one.recorded_at, one.state != RESERVED))
-    newest = {one.load_id: one for one in found}
+    found.sort(key=lambda one: (one.recorded_at, STATES.index(one.state)))
+    newest: dict[str, LoadEntry] = {}
+    for one in found:
+        newest[one.load_id] = _after(newest.get(one.load_id), one)
     return sorted(newest.values(), key=lambda one: (one.recorded_at, one.load_id))
+
+
+def _after(before: LoadEntry | None, one: LoadEntry) -> LoadEntry:
+    """What is known of a load after one more row; a load that was still being sent stays retracted."""
+    if before is None or before.state != RETRACTED or one.state == RETRACTED:
+        return one
+    return replace(one, state=RETRACTED, recorded_at=before.recorded_at, reason=before.reason)
 
 
 def find_same(
     loads: Any, sha256: str, exchange: str, data_type: str, profile: str, symbol: str | None
 ) -> LoadEntry | None:
-    """The load of the same file, read the same way: the newest that was given numbers, else the newest."""
-    asked = (sha256, exchange, data_type, profile, symbol)
+    """The load of the same file, read the same way: one that was given numbers, one that stands, the newest.
+
+    Profiles of one's own are the same if they say the same, whatever their files are called.
+    """
+    asked = (sha256, exchange, data_type, _content(profile), symbol)
     same = [
         one
         for one in entries(loads)
-        if (one.file_sha256, one.exchange, one.data_type, one.profile, one.symbol) == asked
+        if (one.file_sha256, one.exchange, one.data_type, _content(one.profile), one.symbol) == asked
     ]
-    return max(same, key=lambda one: (bool(one.numbers), one.recorded_at), default=None)
+    return max(
+        same, key=lambda one: (bool(one.numbers), one.state != RETRACTED, one.recorded_at), default=None
+    )
+
+
+def read_otherwise(loads: Any, sha256: str, exchange: str, data_type: str, profile: str) -> list[LoadEntry]:
+    """Loads of the same bytes to the same topic with another profile, oldest first; retracted ones aside.
+
+    Their rows are not known as copies: with numbers of the loader's own, the file is in the lake twice.
+    """
+    asked = (sha256, exchange, data_type)
+    return [
+        one
+        for one in entries(loads)
+        if (one.file_sha256, one.exchange, one.data_type) == asked
+        and one.state != RETRACTED
+        and _content(one.profile) != _content(profile)
+    ]
+
+
+def _content(profile: str) -> str:
+    """Of `Profile.identity`: the digest of a profile of one's own, the name of one that ships."""
+    return profile.rpartition("@")[2]
 
 
 def taken(loads: Any, exchange: str, data_type: str) -> dict[Key, int]:
@@ -130,6 +170,9 @@ def _entry(row: Mapping[str, Any]) -> LoadEntry:
         for one in row["numbers"]
     }
     names = LoadEntry.__dataclass_fields__
-    known = {name: row[name] for name in names if name not in ("numbers", "sent", "recorded_at")}
+    # A ledger from before `reason` has no such column.
+    known: dict[str, Any] = {
+        name: row.get(name) for name in names if name not in ("numbers", "sent", "recorded_at")
+    }
     sent = tuple(Sent(**one) for one in row["sent"])
     return LoadEntry(**known, numbers=numbers, sent=sent, recorded_at=row["recorded_at"].astimezone(UTC))

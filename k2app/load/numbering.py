@@ -30,6 +30,10 @@ class Key(NamedTuple):
     symbol: str
     trading_date: int
 
+    def named(self) -> str:
+        """The numbering in words: `BHP on 2026-01-05`."""
+        return f"{self.symbol} on {np.datetime64(self.trading_date, 'D')}"
+
 
 class Range(NamedTuple):
     """Numbers, both ends included; empty if `last` is `first` - 1."""
@@ -97,7 +101,7 @@ def assign(rows: Any, trading_dates: Int32s, cursor: Cursor) -> tuple[Any, Curso
     for key, rows_of_key, numbers in zip(keys, counts, left, strict=True):
         if numbers.first + rows_of_key - 1 > numbers.last:
             raise OperatorError(
-                f"{key.symbol} on {np.datetime64(key.trading_date, 'D')}: more rows than the "
+                f"{key.named()}: more rows than the "
                 f"{max(numbers.last - numbers.first + 1, 0)} numbers left that were reserved; the file or the program "
                 "changed since it was counted; load it again"
             )

@@ -19,8 +19,9 @@ import pyarrow.csv
 from k2app.errors import OperatorError
 from k2app.load import build, lines
 from k2app.load.columns import Columns, choose, header_cells, is_header
-from k2app.load.profiles import FileShape, Profile, SequenceMode
+from k2app.load.profiles import Profile
 from k2app.load.quoted import grammar
+from k2app.load.shapes import FileShape, SequenceMode
 from k2app.load.sources import Source, open_source
 from k2app.market.exchanges import Exchange
 from k2app.market.topics import DataType
@@ -99,12 +100,15 @@ class Block:
         Bytes of the file (compressed ones, if it is compressed) read when the block was made.
     ambiguous
         Rows whose local time came twice; the first occurrence was taken.
+    columns
+        How the file's columns are read; the same in every block.
     """
 
     rows: Any
     rejects: list[Reject]
     bytes_read: int
     ambiguous: int
+    columns: Columns
 
 
 def read(path: Path, profile: Profile, data_type: DataType, context: Context) -> Iterator[Block]:
@@ -119,14 +123,24 @@ def read(path: Path, profile: Profile, data_type: DataType, context: Context) ->
         The file cannot be read or is empty, its header lacks a column, or not one of its first rows could be
         read. Nothing was yielded then, unless the file went away midway.
     """
+    yield from _told(path, _with_trial(read_anyway(path, profile, data_type, context), profile, data_type))
+
+
+def read_anyway(path: Path, profile: Profile, data_type: DataType, context: Context) -> Iterator[Block]:
+    """Read a file as `read` does, even if not one of its first rows can be read."""
     shape = profile.shape(data_type)
     with open_source(path) as source:
-        try:
-            yield from _with_trial(_blocks(source, shape, data_type, context), profile, data_type)
-        except OperatorError as error:
-            if str(path) in str(error):
-                raise
-            raise OperatorError(f"{path}: {error}") from error
+        yield from _told(path, _blocks(source, shape, data_type, context))
+
+
+def _told(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks; an error on the way names the file."""
+    try:
+        yield from blocks
+    except OperatorError as error:
+        if str(path) in str(error):
+            raise
+        raise OperatorError(f"{path}: {error}") from error
 
 
 def _blocks(source: Source, shape: FileShape, data_type: DataType, context: Context) -> Iterator[Block]:
@@ -137,6 +151,7 @@ def _blocks(source: Source, shape: FileShape, data_type: DataType, context: Cont
         context.load_id,
         context.ingested_at_us,
         context.symbol,
+        shape.currency(context.symbol),
         build.absent_when_zero(shape),
     )
     for records in _records(source, shape.delimiter, context.block_bytes):
@@ -175,9 +190,11 @@ def _columns(
         return None, records
     fixed_symbol = context.symbol is not None
     named = _header(records, shape, fixed_symbol=fixed_symbol)
-    names = shape.columns if named is None else named
-    columns = choose(names, shape, context.sequence, fixed_symbol=fixed_symbol)
-    return columns, records if named is None else records.without_first()
+    if named is not None:
+        return choose(named, shape, context.sequence, fixed_symbol=fixed_symbol), records.without_first()
+    cells = len(header_cells(records.raw(0), shape.delimiter)) if len(records) else len(shape.columns)
+    names = shape.columns_of(cells)
+    return choose(names, shape, context.sequence, fixed_symbol=fixed_symbol, header=False), records
 
 
 def _header(records: lines.Records, shape: FileShape, *, fixed_symbol: bool) -> list[str] | None:
@@ -205,7 +222,8 @@ def _block(
     for row, why in built.refused.items():
         index = int(rows[row])
         rejects.append(Reject(file, int(records.lines[index]), records.raw(index), why.field, why.reason))
-    return Block(built.rows, sorted(rejects, key=lambda one: one.line), source.position, built.ambiguous)
+    rejects.sort(key=lambda one: one.line)
+    return Block(built.rows, rejects, source.position, built.ambiguous, columns)
 
 
 def _cells(

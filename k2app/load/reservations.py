@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -51,7 +52,7 @@ class Reservations:
         for _ in range(ATTEMPTS):
             table = self._table()
             entry = decide(self._read(table))
-            if self._append(table, entry, lambda one, wanted=entry: one.load_id == wanted.load_id):
+            if self._append(table, entry, partial(_same_load, entry)):
                 return entry
         raise TransientError("the ledger of loads kept changing; try again")
 
@@ -64,7 +65,7 @@ class Reservations:
             Others kept coming between.
         """
         for _ in range(ATTEMPTS):
-            if self._append(self._table(), entry, lambda one: one == entry):
+            if self._append(self._table(), entry, entry.__eq__):
                 return
         raise TransientError(f"load {entry.load_id}: the ledger of loads kept changing")
 
@@ -78,7 +79,8 @@ class Reservations:
         except CommitUnknownError:
             return any(is_it(one) for one in ledger.entries(self.rows()))
         if self._rows is not None and self._snapshot == before:
-            self._rows, self._snapshot = pa.concat_tables([self._rows, row]), after
+            same_types = pa.Table.from_pylist([entry.row()], schema=self._rows.schema)
+            self._rows, self._snapshot = pa.concat_tables([self._rows, same_types]), after
         return True
 
     def _read(self, table: Table) -> pa.Table:
@@ -89,6 +91,10 @@ class Reservations:
 
     def _table(self) -> Table:
         return load_table(self.catalog, self.settings, Name.LOADS)
+
+
+def _same_load(one: LoadEntry, other: LoadEntry) -> bool:
+    return one.load_id == other.load_id
 
 
 def _snapshot_of(table: Table) -> int | None:

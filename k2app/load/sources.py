@@ -68,7 +68,7 @@ class Source:
             if self.content is self.file:
                 raise _unreadable(self.path, error) from error
             raise OperatorError(
-                f"{self.path} cannot be read to its end: what it packs is cut off or damaged ({_why(error)}); "
+                f"{self.path} cannot be read to its end: the compressed data is cut off or damaged ({_why(error)}); "
                 "fetch the file again"
             ) from error
 

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from k2app.errors import OperatorError
-from k2app.load.profiles import FileShape
 from k2app.load.reader import Block
+from k2app.load.shapes import FileShape
 from k2app.load.sources import stem
 
 

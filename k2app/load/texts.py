@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -60,6 +60,12 @@ def read_constant(text: Any, values: Mapping[str, str], expected: str, what: str
     )
 
 
+def others(text: Any, values: Sequence[str]) -> dict[int, str]:
+    """Rows with a text that is none of these, and why they are refused."""
+    other = mask(pc.invert(pc.is_in(text, pa.array(values, pa.string()))))
+    return refuse(text, other, _not_one_of(values))
+
+
 def constant_enum(symbol: str, symbols: Sequence[str], rows: int) -> Any:
     """The same name in every row."""
     codes = np.full(rows, symbols.index(symbol), np.int8)
@@ -107,5 +113,5 @@ def _unknown(text: Any, code: Any) -> Mask:
     return unknown
 
 
-def _not_one_of(known: Sequence[str] | Mapping[str, str]) -> Any:
+def _not_one_of(known: Iterable[str]) -> Any:
     return lambda cell: f"{cell!r} is not one of {', '.join(known)}"

@@ -23,7 +23,7 @@ from pyiceberg.expressions import (
     NotEqualTo,
 )
 
-Operator = Literal["=", "<>", ">=", "<", "<=", "in"]
+Operator = Literal["=", "<>", ">=", "<", "<=", "in", "not in"]
 
 Scalar = str | int | date
 
@@ -43,7 +43,7 @@ class Term:
     Parameters
     ----------
     value
-        For times (`is_time`) UTC microseconds; for `in` a tuple.
+        For times (`is_time`) UTC microseconds; for `in` and `not in` a tuple. `not in` takes null for a value.
     """
 
     column: str
@@ -53,6 +53,9 @@ class Term:
 
     def pruning(self) -> BooleanExpression:
         """The condition for the planner."""
+        if self.operator == "not in":
+            # Files that hold such values only are few: they are read, and nothing comes of them.
+            return AlwaysTrue()
         if isinstance(self.value, tuple):
             return In(self.column, set(self.value))  # type: ignore[call-arg, misc]  # the plugin sees the model, not its __init__
         return _PRUNING[self.operator](self.column, self.value)  # type: ignore[call-arg, misc]  # as above
@@ -61,7 +64,8 @@ class Term:
         """The condition for SQL, and its parameters, named after `name`."""
         if isinstance(self.value, tuple):
             names = {f"{name}_{n}": value for n, value in enumerate(self.value)}
-            return f"{quoted(self.column)} IN ({', '.join(f'${n}' for n in names)})", dict(names)
+            listed = f"{quoted(self.column)} IN ({', '.join(f'${n}' for n in names)})"
+            return (f"({listed}) IS NOT TRUE" if self.operator == "not in" else listed), dict(names)
         value = f"make_timestamptz(${name})" if self.is_time else f"${name}"
         return f"{quoted(self.column)} {self.operator} {value}", {name: self.value}
 
@@ -94,6 +98,12 @@ def any_of(column: str, values: Iterable[str] | Iterable[int]) -> Filter:
     return (Term(column, "in", distinct),) if distinct else ()
 
 
+def none_of(column: str, values: Iterable[str]) -> Filter:
+    """`column` is none of these, or null; no values: no condition."""
+    distinct = tuple(sorted(set(values)))
+    return (Term(column, "not in", distinct),) if distinct else ()
+
+
 def equal(column: str, value: Scalar | None) -> Filter:
     """`column` is this; None: no condition."""
     return () if value is None else (Term(column, "=", value),)
@@ -105,9 +115,9 @@ def between(column: str, start_us: int | None, end_us: int | None) -> Filter:
     return tuple(Term(column, op, us, is_time=True) for op, us in bounds if us is not None)
 
 
-def known_until(until_us: int | None) -> Filter:
+def known_until(until_us: int | None, column: str = "committed_at") -> Filter:
     """Rows committed by then; None: no condition."""
-    return () if until_us is None else (Term("committed_at", "<=", until_us, is_time=True),)
+    return () if until_us is None else (Term(column, "<=", until_us, is_time=True),)
 
 
 def quoted(name: str) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from k2app.query.filters import Filter, equal
+from k2app.query.filters import Filter, equal, none_of
 from k2app.query.reader import GAPS, QUOTES, REFERENCE_DATA, TRADES, Reader
 from k2app.query.requests import StatsRequest, SymbolsRequest
 from k2app.query.result import Result
-from k2app.query.rows import DUPLICATE, duplicates_notice
+from k2app.query.rows import duplicates_notice
 from k2app.query.snapshots import SnapshotSet
+from k2app.query.visibility import DUPLICATE, judge, retracted_loads, retracted_notice
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -27,7 +28,8 @@ SYMBOLS_SCHEMA = pa.schema(
         ("last_timestamp", TIME),
     ]
 )
-"""One row per symbol, exchange and asset class that has trades or quotes (duplicates not counted), in that order;
+"""One row per symbol, exchange and asset class that has trades or quotes (duplicates not counted, rows of retracted
+loads left out), in that order;
 `name` is the newest in the reference data, null where there is none."""
 
 STATS_SCHEMA = pa.schema(
@@ -48,9 +50,11 @@ STATS_SCHEMA = pa.schema(
 _STATS_TABLES = (TRADES, QUOTES, REFERENCE_DATA, GAPS, "dead_letters")
 
 _COUNTS = f"""
-SELECT symbol, exchange, asset_class, count(*) FILTER (sequence_flag <> '{DUPLICATE}') AS visible,
-  count(*) FILTER (sequence_flag = '{DUPLICATE}') AS hidden, min(timestamp) AS first, max(timestamp) AS last
-FROM matching GROUP BY ALL
+SELECT symbol, exchange, asset_class, count(*) FILTER (NOT duplicate AND NOT retracted) AS visible,
+  count(*) FILTER (duplicate AND NOT retracted) AS hidden,
+  count(*) FILTER (retracted AND sequence_flag <> '{DUPLICATE}') AS retracted,
+  min(timestamp) FILTER (NOT retracted) AS first, max(timestamp) FILTER (NOT retracted) AS last
+FROM judged GROUP BY ALL
 """
 
 _NAMES = """
@@ -71,20 +75,30 @@ _Key = tuple[str, str, str]
 
 def read_symbols(reader: Reader, request: SymbolsRequest) -> Result:
     """List the symbols that have trades or quotes."""
-    found = reader.snapshots.resolve((TRADES, QUOTES), (REFERENCE_DATA,), request)
+    found = reader.snapshots.resolve(
+        (TRADES, QUOTES), (REFERENCE_DATA,), request, include_retracted=request.include_retracted
+    )
     terms = equal("exchange", request.exchange)
     counts = {table: _counts(reader, found, table, terms) for table in (TRADES, QUOTES)}
+    standing = none_of("load_id", retracted_loads(reader, found, REFERENCE_DATA))
     names = {
         (row["symbol"], row["exchange"]): row["name"]
-        for row in reader.query(found, REFERENCE_DATA, terms, _NAMES).to_pylist()
+        for row in reader.query(found, REFERENCE_DATA, (*terms, *standing), _NAMES).to_pylist()
     }
-    keys = sorted(counts[TRADES].keys() | counts[QUOTES].keys())
+    keys = sorted(
+        {key for table in counts.values() for key, row in table.items() if row["first"] is not None}
+    )
     rows = [
         _symbol(key, counts[TRADES].get(key), counts[QUOTES].get(key), names.get(key[:2])) for key in keys
     ]
-    hidden = sum(row["hidden"] for table in counts.values() for row in table.values())
-    table = pa.Table.from_pylist(rows, schema=SYMBOLS_SCHEMA)
-    return Result(table, found.ids, found.as_of_us, None, duplicates_notice(hidden))
+    hidden, retracted = (
+        sum(row[kind] for table in counts.values() for row in table.values())
+        for kind in ("hidden", "retracted")
+    )
+    warnings = (*duplicates_notice(hidden), *retracted_notice(retracted))
+    return Result(
+        pa.Table.from_pylist(rows, schema=SYMBOLS_SCHEMA), found.ids, found.as_of_us, None, warnings
+    )
 
 
 def read_stats(reader: Reader, request: StatsRequest) -> Result:
@@ -95,14 +109,15 @@ def read_stats(reader: Reader, request: StatsRequest) -> Result:
 
 
 def _counts(reader: Reader, found: SnapshotSet, table: str, terms: Filter) -> dict[_Key, dict[str, Any]]:
-    rows = reader.query(found, table, terms, _COUNTS).to_pylist()
+    judged = judge(reader, found, table, terms)
+    rows = reader.query(found, table, terms, judged.sql + _COUNTS, judged.parameters).to_pylist()
     return {(row["symbol"], row["exchange"], row["asset_class"]): row for row in rows}
 
 
 def _symbol(
     key: _Key, trades: dict[str, Any] | None, quotes: dict[str, Any] | None, name: str | None
 ) -> dict[str, Any]:
-    both = [counts for counts in (trades, quotes) if counts is not None]
+    both = [counts for counts in (trades, quotes) if counts is not None and counts["first"] is not None]
     return {
         "symbol": key[0],
         "exchange": key[1],

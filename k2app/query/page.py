@@ -38,7 +38,7 @@ class Place(BaseModel):
         Snapshot id of every table that takes part.
     tables
         UUIDs of those tables: ids mean nothing in another lake.
-    known_until_us
+    known_until_us, retracted_until_us
         See `snapshots.SnapshotSet`.
     key
         Sort key of the last row of the page.
@@ -50,6 +50,7 @@ class Place(BaseModel):
     snapshots: dict[str, _Int64 | None]
     tables: dict[str, str]
     known_until_us: Annotated[int, Field(ge=FIRST_US, le=LAST_US)] | None = None
+    retracted_until_us: Annotated[int, Field(ge=FIRST_US, le=LAST_US)] | None = None
     key: Key
 
 

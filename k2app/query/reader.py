@@ -19,6 +19,7 @@ TRADES = Name.TRADES.value
 QUOTES = Name.QUOTES.value
 GAPS = Name.GAPS.value
 REFERENCE_DATA = Name.REFERENCE_DATA.value
+LOADS = Name.LOADS.value
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,12 @@ class Reader:
         Arrow table
             As `body` says; over no rows where the plan has no files.
         """
-        terms = (*terms, *known_until(found.known_until_us))
+        known = (
+            known_until(found.retracted_until_us, "recorded_at")
+            if name == LOADS
+            else known_until(found.known_until_us)
+        )
+        terms = (*terms, *known)
         files = self.files(found, name, terms)
         relation = self.scanner.relation(found.versions[name], (file.location for file in files))
         condition, values = where(terms)

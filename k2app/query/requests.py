@@ -83,6 +83,10 @@ class Request(BaseModel):
         return self.model_dump(mode="json", exclude={"limit", "cursor", "numbers"})
 
 
+class _FromLoads(BaseModel):
+    include_retracted: bool = Field(False, description="Show rows of retracted loads too.")
+
+
 class _Range(Request):
     start: Bound | None = Field(None, description="From this time on, inclusive.")
     end: Bound | None = Field(None, description="Up to this time, exclusive.")
@@ -103,7 +107,7 @@ class _Paged(BaseModel):
     )
 
 
-class RowsRequest(_Range, _Paged):
+class RowsRequest(_Range, _FromLoads, _Paged):
     """Trades or quotes."""
 
     symbol: Annotated[tuple[Name, ...], Field(max_length=MAX_SYMBOLS)] = Field(
@@ -125,7 +129,7 @@ class RowsRequest(_Range, _Paged):
         return {**super().identity(), "symbol": sorted(set(self.symbol))}
 
 
-class SummaryRequest(Request):
+class SummaryRequest(Request, _FromLoads):
     """One symbol on one trading date."""
 
     symbol: Name
@@ -133,7 +137,7 @@ class SummaryRequest(Request):
     exchange: Name | None = Field(None, description="Only this exchange.")
 
 
-class SummariesRequest(Request):
+class SummariesRequest(Request, _FromLoads):
     """Every symbol, on one trading date or several."""
 
     start_date: Day = Field(description="First trading date.")
@@ -164,7 +168,7 @@ class GapsRequest(_Range, _Paged):
         return self
 
 
-class SymbolsRequest(Request):
+class SymbolsRequest(Request, _FromLoads):
     """The symbols that have rows."""
 
     exchange: Name | None = Field(None, description="Only this exchange.")

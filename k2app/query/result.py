@@ -15,7 +15,8 @@ class Notice:
     Parameters
     ----------
     code
-        `duplicates_hidden`, `open_gaps`, `off_market_left_out`, `unknown_symbol`, `nothing_committed`.
+        `duplicates_hidden`, `retracted_hidden`, `open_gaps`, `off_market_left_out`, `unknown_symbol` or
+        `nothing_committed`.
     message
         For people.
     count

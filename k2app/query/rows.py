@@ -15,6 +15,7 @@ from k2app.query.reader import GAPS, Reader
 from k2app.query.requests import RowsRequest
 from k2app.query.result import Notice, Result
 from k2app.query.snapshots import SnapshotSet
+from k2app.query.visibility import DUPLICATE, Judgement, judge, retracted_notice
 
 ORDER = ("timestamp", "sequence", "log_id", "topic", "partition", "offset")
 """The total order. Only `sequence` may be null; nulls stand before every number."""
@@ -33,9 +34,6 @@ _KEY_VALUES = (
     "make_timestamptz($key_0::BIGINT), $key_known::BOOLEAN, $key_1::BIGINT, $key_2::VARCHAR, $key_3::VARCHAR, "
     "$key_4::BIGINT, $key_5::BIGINT"
 )
-
-DUPLICATE = "duplicate"
-"""The only flag that is hidden by default: a visible row with the same content stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
     -------
     Result
         Every column of the table as it was at that snapshot, one row per record, in the total order.
-        Duplicates are left out, and counted over the whole range, unless asked for.
+        Duplicates and rows of retracted loads are left out, and counted over the whole range, unless asked for.
 
     Raises
     ------
@@ -79,7 +77,8 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
     if request.limit > reader.max_rows:
         raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
     page = _open(reader, table, request)
-    rows = _fetch(reader, page)
+    judged = judge(reader, page.found, table, page.scope)
+    rows = _fetch(reader, page, judged)
     more = rows.num_rows > request.limit
     shown = rows.slice(0, request.limit)
     return Result(
@@ -87,7 +86,7 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
         snapshots=page.found.ids,
         as_of_us=page.found.as_of_us,
         next=_next(page, shown) if more else None,
-        warnings=_notices(reader, page, shown, complete=page.after is None and not more),
+        warnings=_notices(reader, page, judged, shown, complete=page.after is None and not more),
     )
 
 
@@ -97,19 +96,25 @@ def _question(table: str, request: RowsRequest) -> list[object]:
 
 def _open(reader: Reader, table: str, request: RowsRequest) -> _Page:
     if request.cursor is None:
-        return _Page(table, request, reader.snapshots.resolve((table,), (GAPS,), request), None)
+        found = reader.snapshots.resolve(
+            (table,), (GAPS,), request, include_retracted=request.include_retracted
+        )
+        return _Page(table, request, found, None)
     place = from_cursor(request.cursor, _question(table, request), KEY_TYPES)
     return _Page(table, request, reader.snapshots.resume((table,), (GAPS,), place), place.key)
 
 
-def _fetch(reader: Reader, page: _Page) -> pa.Table:
+def _fetch(reader: Reader, page: _Page, judged: Judgement) -> pa.Table:
     """One row more than the page holds, if there is one."""
     order = ASCENDING if page.ascending else DESCENDING
     where, parameters = _after(page)
-    body = f"SELECT * FROM matching WHERE {where} ORDER BY {order} LIMIT $rows"
-    shown = () if page.request.include_duplicates else (Term("sequence_flag", "<>", DUPLICATE),)
-    terms = (*page.scope, *_near(page), *shown)
-    rows = reader.query(page.found, page.table, terms, body, {**parameters, "rows": page.request.limit + 1})
+    shown = "NOT retracted" if page.request.include_duplicates else "NOT retracted AND NOT duplicate"
+    body = (
+        f"{judged.sql} SELECT * EXCLUDE (retracted, duplicate) FROM judged WHERE {shown} AND {where} "
+        f"ORDER BY {order} LIMIT $rows"
+    )
+    parameters = {**parameters, **judged.parameters, "rows": page.request.limit + 1}
+    rows = reader.query(page.found, page.table, (*page.scope, *_near(page)), body, parameters)
     return rows.cast(reader.scanner.shape(page.found.versions[page.table]).arrow)
 
 
@@ -137,17 +142,20 @@ def _next(page: _Page, shown: pa.Table) -> str:
         snapshots=page.found.ids,
         tables=page.found.table_uuids,
         known_until_us=page.found.known_until_us,
+        retracted_until_us=page.found.retracted_until_us,
         key=key,
     )
     return to_cursor(place, _question(page.table, page.request))
 
 
-def _notices(reader: Reader, page: _Page, shown: pa.Table, *, complete: bool) -> tuple[Notice, ...]:
+def _notices(
+    reader: Reader, page: _Page, judged: Judgement, shown: pa.Table, *, complete: bool
+) -> tuple[Notice, ...]:
     asked = page.request
     names = (*any_of("symbol", asked.symbol), *equal("exchange", asked.exchange))
     gaps = gap_notices(reader, page.found, page.table, names, asked.start, asked.end)
     absent = unknown_notices(reader, page.found, page.table, set(asked.symbol), shown) if complete else ()
-    return (*_committed(page.found, page.table), *_hidden(reader, page), *gaps, *absent)
+    return (*_committed(page.found, page.table), *_hidden(reader, page, judged), *gaps, *absent)
 
 
 def _committed(found: SnapshotSet, table: str) -> tuple[Notice, ...]:
@@ -156,12 +164,25 @@ def _committed(found: SnapshotSet, table: str) -> tuple[Notice, ...]:
     return (Notice("nothing_committed", f"{table}: nothing had been committed by then", 0),)
 
 
-def _hidden(reader: Reader, page: _Page) -> tuple[Notice, ...]:
-    if page.request.include_duplicates:
-        return ()
+def _hidden(reader: Reader, page: _Page, judged: Judgement) -> tuple[Notice, ...]:
+    duplicates = not page.request.include_duplicates
+    if not judged.withdrawn:
+        return duplicates_notice(_count_duplicates(reader, page)) if duplicates else ()
+    body = (
+        f"{judged.sql} SELECT count(*) FILTER (duplicate AND NOT retracted) AS duplicates, "
+        f"count(*) FILTER (retracted AND (sequence_flag <> '{DUPLICATE}' OR NOT $duplicates)) AS retracted FROM judged"
+    )
+    parameters = {**judged.parameters, "duplicates": duplicates}
+    (counts,) = reader.query(page.found, page.table, page.scope, body, parameters).to_pylist()
+    hidden = duplicates_notice(counts["duplicates"]) if duplicates else ()
+    return (*hidden, *retracted_notice(counts["retracted"]))
+
+
+def _count_duplicates(reader: Reader, page: _Page) -> int:
+    # By the flag first: most files have no duplicate, and are not read.
     terms = (*page.scope, Term("sequence_flag", "=", DUPLICATE))
-    count = reader.query(page.found, page.table, terms, "SELECT count(*) AS n FROM matching")["n"][0].as_py()
-    return duplicates_notice(count)
+    counted = reader.query(page.found, page.table, terms, "SELECT count(*) AS n FROM matching")
+    return int(counted["n"][0].as_py())
 
 
 def duplicates_notice(count: int) -> tuple[Notice, ...]:

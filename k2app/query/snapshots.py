@@ -3,12 +3,16 @@
 A *snapshot set* follows from one moment: for every table the newest snapshot committed by then. The moment is
 the commit time of the main table's snapshot, never the clock: gaps are committed before the rows they belong
 to, so at that moment both are there, and the same snapshot always gives the same set.
+
+Retractions come after the rows they withdraw. So the ledger of loads takes part as of the time that was asked for: of
+now, of `as_of`, of the snapshot that was named. Its version is the snapshot of the last retraction by then; where
+there is none, it is not in the set. `SnapshotSet.as_of_us` counts it, so that `as_of` gives the same set again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyiceberg.catalog import Catalog
@@ -17,6 +21,8 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from k2app.errors import RequestError
 from k2app.lake.catalog import load
+from k2app.lake.floors import summary_of
+from k2app.lake.ledger import RETRACTS
 from k2app.lake.tables import Name
 from k2app.settings import Settings
 
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 
 FIRST_SEQUENCE_NUMBER = 1
 """Iceberg sequence number of a table's first snapshot. (Expiry may clear the parent of the oldest one kept.)"""
+
+LOADS = Name.LOADS.value
 
 MILLISECOND_US = 1_000
 """Microseconds; snapshots are stamped in milliseconds."""
@@ -52,11 +60,14 @@ class SnapshotSet:
     known_until_us
         Set when the moment asked for lies before the oldest snapshot kept: rows committed later are then left
         out one by one.
+    retracted_until_us
+        The same of the ledger of loads: retractions recorded later do not count.
     """
 
     versions: Mapping[str, Version]
     main: tuple[str, ...]
     known_until_us: int | None = None
+    retracted_until_us: int | None = None
 
     @property
     def ids(self) -> dict[str, int | None]:
@@ -75,10 +86,11 @@ class SnapshotSet:
 
     @property
     def as_of_us(self) -> int | None:
-        """When the newest snapshot of the main tables was committed."""
+        """When the newest snapshot of the main tables was committed, or the last retraction."""
         if self.known_until_us is not None:
             return self.known_until_us
-        snapshots = (self.versions[name].snapshot for name in self.main)
+        counted = self.retracted_until_us is None and LOADS in self.versions
+        snapshots = (self.versions[name].snapshot for name in (*self.main, *((LOADS,) if counted else ())))
         return max((s.timestamp_ms * MILLISECOND_US for s in snapshots if s is not None), default=None)
 
 
@@ -89,7 +101,14 @@ class Snapshots:
     catalog: Catalog
     settings: Settings
 
-    def resolve(self, main: tuple[str, ...], beside: tuple[str, ...], request: Request) -> SnapshotSet:
+    def resolve(
+        self,
+        main: tuple[str, ...],
+        beside: tuple[str, ...],
+        request: Request,
+        *,
+        include_retracted: bool = True,
+    ) -> SnapshotSet:
         """Choose the set that a request asks for.
 
         Parameters
@@ -98,6 +117,8 @@ class Snapshots:
             Tables whose rows are asked for; the newest of their snapshots makes the moment.
         beside
             Further tables read at that moment.
+        include_retracted
+            False: retractions take part.
 
         Raises
         ------
@@ -109,12 +130,12 @@ class Snapshots:
             The catalog does not answer.
         """
         # Main tables first: what is beside them was committed before them.
-        tables = self._load((*main, *beside))
-        if request.snapshot_id is not None:
-            return _at_snapshot(tables, main, request.snapshot_id)
-        if request.as_of is not None:
-            return _at_time(tables, main, request.as_of)
-        return _at_moment(tables, main, _newest_ms({name: tables[name] for name in main}, None))
+        found = _resolve(self._load((*main, *beside)), main, request)
+        if include_retracted:
+            return found
+        # A snapshot's set is of its own moment; a time's is of that time.
+        until_us = found.as_of_us if request.snapshot_id is not None else request.as_of
+        return _with_retractions(found, load(self.catalog, self.settings, Name.LOADS), until_us)
 
     def resume(self, main: tuple[str, ...], beside: tuple[str, ...], place: Place) -> SnapshotSet:
         """Find the set that a cursor was given out for.
@@ -124,17 +145,49 @@ class Snapshots:
         RequestError
             A snapshot has expired, or the lake is another one.
         """
-        tables = self._load((*main, *beside))
+        tables = self._load((*main, *beside, *((LOADS,) if LOADS in place.snapshots else ())))
         if place.snapshots.keys() != tables.keys():
             raise RequestError("cursor", "is from another version of K2; start without it")
         versions = {name: _version(table, place.snapshots[name], "cursor") for name, table in tables.items()}
-        found = SnapshotSet(versions, main, place.known_until_us)
+        found = SnapshotSet(versions, main, place.known_until_us, place.retracted_until_us)
         if found.table_uuids != place.tables:
             raise RequestError("cursor", "is from another lake; start without it")
         return found
 
     def _load(self, names: Iterable[str]) -> dict[str, Table]:
         return {name: load(self.catalog, self.settings, Name(name)) for name in names}
+
+
+def _resolve(tables: Mapping[str, Table], main: tuple[str, ...], request: Request) -> SnapshotSet:
+    if request.snapshot_id is not None:
+        return _at_snapshot(tables, main, request.snapshot_id)
+    if request.as_of is not None:
+        return _at_time(tables, main, request.as_of)
+    return _at_moment(tables, main, _newest_ms({name: tables[name] for name in main}, None))
+
+
+def _with_retractions(found: SnapshotSet, table: Table, until_us: int | None) -> SnapshotSet:
+    """The set with the last retraction by then (None: by now), if there is one."""
+    if RETRACTS not in table.properties:
+        return found
+    until_ms = None if until_us is None else until_us // MILLISECOND_US
+    last = _last_retraction(table, until_ms)
+    if last is not None:
+        return replace(found, versions={**found.versions, LOADS: Version(table, last)})
+    oldest = _oldest(table)
+    if oldest is None or (oldest.sequence_number or FIRST_SEQUENCE_NUMBER) <= FIRST_SEQUENCE_NUMBER:
+        return found
+    # The retractions' own snapshots have expired: the oldest one kept has all that came before it.
+    bound = until_us if until_ms is not None and oldest.timestamp_ms > until_ms else None
+    versions = {**found.versions, LOADS: Version(table, oldest)}
+    return replace(found, versions=versions, retracted_until_us=bound)
+
+
+def _last_retraction(table: Table, until_ms: int | None) -> Snapshot | None:
+    for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
+        if RETRACTS in summary_of(snapshot) and (until_ms is None or snapshot.timestamp_ms <= until_ms):
+            return snapshot
+    return None
 
 
 def _at_snapshot(tables: Mapping[str, Table], main: tuple[str, ...], snapshot_id: int) -> SnapshotSet:

@@ -20,8 +20,9 @@ from k2app.query.gaps import Gap, open_gaps
 from k2app.query.reader import GAPS, TRADES, Reader
 from k2app.query.requests import SummariesRequest, SummaryRequest
 from k2app.query.result import Notice, Result
-from k2app.query.rows import ASCENDING, DUPLICATE, duplicates_notice, unknown_notices
+from k2app.query.rows import ASCENDING, duplicates_notice, unknown_notices
 from k2app.query.snapshots import SnapshotSet
+from k2app.query.visibility import DUPLICATE, judge, retracted_notice
 
 PRICE = pa.decimal128(18, 8)
 
@@ -56,6 +57,7 @@ SCHEMA = pa.schema(
         ("last_timestamp", pa.timestamp("us", tz="UTC")),
         ("open_gaps", pa.int64()),
         ("duplicates_hidden", pa.int64()),
+        ("retracted_hidden", pa.int64()),
     ]
 )
 """One row per symbol, exchange, asset class, currency and trading date, in that order of columns; no rows where
@@ -65,7 +67,8 @@ nothing was traded. Prices, `volume`, `notional` and `trades` are of the market'
 _KEY = "symbol, exchange, asset_class, currency, trading_date"
 
 _BODY = f"""
-, marked AS (SELECT *, sequence_flag <> '{DUPLICATE}' AS visible, coalesce({{off_market}}, false) AS off FROM matching)
+, marked AS (
+  SELECT *, NOT duplicate AND NOT retracted AS visible, coalesce({{off_market}}, false) AS off FROM judged)
 SELECT {_KEY},
   first(price ORDER BY {ASCENDING}) FILTER (visible AND NOT off) AS open,
   max(price) FILTER (visible AND NOT off) AS high,
@@ -78,7 +81,8 @@ SELECT {_KEY},
   count(*) FILTER (visible AND off) AS off_market_trades,
   min(timestamp) FILTER (visible) AS first_timestamp,
   max(timestamp) FILTER (visible) AS last_timestamp,
-  count(*) FILTER (NOT visible) AS duplicates_hidden
+  count(*) FILTER (duplicate AND NOT retracted) AS duplicates_hidden,
+  count(*) FILTER (retracted AND sequence_flag <> '{DUPLICATE}') AS retracted_hidden
 FROM marked GROUP BY {_KEY} ORDER BY {_KEY}
 """
 
@@ -91,7 +95,7 @@ def read_summary(reader: Reader, request: SummaryRequest) -> Result:
     OperatorError
         A sum does not fit decimal(38, 16).
     """
-    found = reader.snapshots.resolve((TRADES,), (GAPS,), request)
+    found = _resolve(reader, request)
     names = (*equal("symbol", request.symbol), *equal("exchange", request.exchange))
     result = _read(reader, found, names, equal("trading_date", request.date))
     absent = unknown_notices(reader, found, TRADES, {request.symbol}, result.rows)
@@ -108,14 +112,19 @@ def read_summaries(reader: Reader, request: SummariesRequest) -> Result:
     """
     end = request.end_date or request.start_date + timedelta(days=1)
     dates = (Term("trading_date", ">=", request.start_date), Term("trading_date", "<", end))
-    found = reader.snapshots.resolve((TRADES,), (GAPS,), request)
+    found = _resolve(reader, request)
     return _read(reader, found, equal("exchange", request.exchange), dates)
+
+
+def _resolve(reader: Reader, request: SummaryRequest | SummariesRequest) -> SnapshotSet:
+    return reader.snapshots.resolve((TRADES,), (GAPS,), request, include_retracted=request.include_retracted)
 
 
 def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> Result:
     off_market, parameters = _off_market(reader.exchanges)
-    body = _BODY.format(off_market=off_market)
-    summed = reader.query(found, TRADES, (*names, *dates), body, parameters)
+    judged = judge(reader, found, TRADES, (*names, *dates))
+    body = judged.sql + _BODY.format(off_market=off_market)
+    summed = reader.query(found, TRADES, (*names, *dates), body, {**parameters, **judged.parameters})
     gaps = _gaps_by_day(reader, open_gaps(reader, found, (*names, *equal("data_type", TRADES))))
     rows = [_finish(row, gaps) for row in summed.to_pylist()]
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -174,7 +183,7 @@ def _notices(rows: list[dict[str, Any]]) -> tuple[Notice, ...]:
     duplicates = duplicates_notice(sum(row["duplicates_hidden"] for row in rows))
     gaps = sum(row["open_gaps"] for row in rows)
     off = sum(row["off_market_trades"] for row in rows)
-    said = [*duplicates]
+    said = [*duplicates, *retracted_notice(sum(row["retracted_hidden"] for row in rows))]
     if gaps:
         said.append(Notice("open_gaps", f"{gaps} open sequence gaps on these dates; see gaps", gaps))
     if off:

@@ -75,8 +75,13 @@ class RecordBatch:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all keys and values."""
+        """Bytes that this batch keeps in memory: a few rows hold on to the buffers that they are part of."""
         return int(self.data.size + self.keys.size)
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of these records' values."""
+        return int(np.maximum(self.value_lengths, 0).sum())
 
     def value(self, row: int) -> bytes | None:
         """Value of one record."""

@@ -42,7 +42,7 @@ CHANGELOG_SUFFIX = "-changelog"
 T = TypeVar("T")
 
 
-def log_path(url: str) -> Path:
+def log_path(url: str, variable: str = "K2_LOG_URL") -> Path:
     """Path of the file that a `sqlite:///PATH` URL names.
 
     Raises
@@ -52,7 +52,7 @@ def log_path(url: str) -> Path:
     """
     prefix = "sqlite:///"
     if not url.startswith(prefix) or len(url) == len(prefix):
-        raise OperatorError(f"K2_LOG_URL is {url!r}: the embedded log is written sqlite:///PATH")
+        raise OperatorError(f"{variable} is {url!r}: a file is written sqlite:///PATH")
     return Path(url[len(prefix) :])
 
 

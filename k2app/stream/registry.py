@@ -17,6 +17,7 @@ from schema_registry.client.schema import AvroSchema
 
 from k2app.errors import OperatorError, TransientError
 from k2app.settings import Settings
+from k2app.stream.embedded import log_path
 from k2app.stream.log_file import LogFile
 
 COMPATIBILITY = "BACKWARD"
@@ -110,9 +111,14 @@ def open_registry(settings: Settings, log: LogFile | None) -> Registry:
     OperatorError
         No URL is set and there is no embedded log to hold one.
     """
+    if settings.registry.url.startswith("sqlite:"):
+        return EmbeddedRegistry(LogFile(log_path(settings.registry.url, "K2_REGISTRY_URL")))
     if settings.registry.url:
         password = settings.registry.password.get_secret_value()
         return HttpRegistry(settings.registry.url, settings.registry.username, password)
     if log is None:
-        raise OperatorError("K2_REGISTRY_URL is not set: with Kafka, schemas need a registry of their own")
+        raise OperatorError(
+            "K2_REGISTRY_URL is not set: with Kafka, schemas need a registry of their own (http://..., or "
+            "sqlite:///PATH on one machine)"
+        )
     return EmbeddedRegistry(log)

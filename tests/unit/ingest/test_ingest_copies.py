@@ -7,7 +7,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2app.ingest.copies import content_columns, settle
+from k2app.ingest.copies import settle
+from k2app.lake.content import content_columns
 from k2app.lake.tables import SPECS, Name
 from k2app.market.sequence_flags import FLAGS
 

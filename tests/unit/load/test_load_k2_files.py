@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import gzip
-import io
-import zipfile
+import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from load_files import HEADER, column, context, read_k2, read_with, rejects, rows, trade, write
 
 from k2app.errors import OperatorError
@@ -15,6 +16,8 @@ from k2app.load import profiles
 from k2app.load.reader import read
 from k2app.load.records import record_schema
 from k2app.market.topics import DataType
+from k2app.query.result import Result
+from k2app.query.result_text import to_csv
 
 QUOTES = "symbol,timestamp,bid_price,bid_quantity,ask_price,ask_quantity"
 AT = "2014-03-10T00:00:00Z"
@@ -153,7 +156,7 @@ def test_a_header_without_rows(tmp_path):
     [
         (
             "symbol,timestmp,Price,quantity",
-            r"the header lacks price \(nearest: Price\), timestamp \(nearest: timestmp\); it has",
+            r"the header lacks price \(column 'Price': did you mean 'price'\?\), timestamp \(column 'timestmp': did",
         ),
         ("symbol,timestamp,price,quantity,note,note", "the header names 'note' more than once"),
         ('"symbol,timestamp', "the header, line 1, cannot be read: a quote is not closed"),
@@ -225,44 +228,6 @@ def test_a_stated_unit_for_integer_times(tmp_path):
     ]
 
 
-def test_compressed_files(tmp_path):
-    """gzip, and a zip of one file, read like the file itself."""
-    text = f"{HEADER}\n{trade()}\n".encode()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("inner.csv", text)
-    how = profiles.load("k2")
-    for name, content in (("a.csv.gz", gzip.compress(text)), ("a.zip", packed.getvalue())):
-        path = write(tmp_path, content, name)
-        [block] = read(path, how, DataType.TRADES, context())
-        assert block.rows["symbol"].to_pylist() == ["KTO"]
-        assert 0 < block.bytes_read <= path.stat().st_size
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.csv.gz", b"no gzip", "cannot be read: Not a gzipped file"),
-        ("a.csv.gz", gzip.compress(b"symbol," * 9000)[:40], "cannot be read: Compressed file ended"),
-        ("a.zip", b"no zip", "cannot be read: File is not a zip file"),
-    ],
-)
-def test_broken_archives(tmp_path, name, content, says):
-    """Said in a sentence."""
-    with pytest.raises(OperatorError, match=f"{name} {says}"):
-        list(read(write(tmp_path, content, name), profiles.load("k2"), DataType.TRADES, context()))
-
-
-def test_a_zip_of_two_files(tmp_path):
-    """Which one is meant is not guessed."""
-    path = tmp_path / "two.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.csv", "x")
-        archive.writestr("b.csv", "x")
-    with pytest.raises(OperatorError, match=r"two\.zip holds 2 files"):
-        list(read(path, profiles.load("k2"), DataType.TRADES, context()))
-
-
 def test_memory_is_bounded_by_the_block(tmp_path):
     """A file of many blocks is never in memory at once."""
     line = trade() + "\n"
@@ -272,3 +237,66 @@ def test_memory_is_bounded_by_the_block(tmp_path):
         del block
         highest = max(highest, pa.total_allocated_bytes())
     assert highest < 16 * (1 << 18) < path.stat().st_size
+
+
+def test_a_column_that_the_profile_knows_is_no_misspelt_one(tmp_path):
+    """ask_price is near bid_price, and means itself."""
+    text = "symbol,timestamp,ask_price\nKTO,2014-03-10T00:00:00Z,1\n"
+    with pytest.raises(OperatorError, match="the header lacks bid_price; it has"):
+        read_k2(tmp_path, text, DataType.QUOTES)
+
+
+WORDS = st.text(st.sampled_from('ab;,[]"{}:\\\n é€'), min_size=1, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(WORDS, max_size=3), st.dictionaries(WORDS, WORDS, max_size=3)), min_size=1)
+)
+def test_what_k2_query_writes_is_loaded_as_it_was(found):
+    """Its CSV, with the lake's own columns, gives the records that it came from."""
+    first = trade(sequence="1", trade_id="T", side="BUY")
+    with tempfile.TemporaryDirectory() as folder:
+        head = f"{HEADER},sequence,trade_id,side\n"
+        [block] = read_k2(Path(folder), head + f"{first}\n" * len(found))
+        conditions = pa.array([one for one, _ in found], pa.list_(pa.string()))
+        attributes = pa.array(
+            [list(more.items()) or None for _, more in found], pa.map_(pa.string(), pa.string())
+        )
+        schema = block.rows.schema
+        stored = block.rows.set_column(schema.get_field_index("conditions"), "conditions", conditions)
+        stored = stored.set_column(schema.get_field_index("attributes"), "attributes", attributes)
+        side, asset_class = (stored[name].cast(pa.string()) for name in ("side", "asset_class"))
+        shown = stored.set_column(schema.get_field_index("side"), "side", side)
+        shown = shown.set_column(schema.get_field_index("asset_class"), "asset_class", asset_class)
+        offsets = pa.array(range(len(found)), pa.int64())
+        written = to_csv(Result(shown.append_column("offset", offsets), {}, None)).decode()
+        [again] = read_k2(Path(folder), written)
+    assert [] == again.rejects
+    names = [name for name in schema.names if name != "source_line"]
+    # An attribute map may come back in another order; its content is what counts.
+    content = [
+        [{**row, "attributes": dict(row["attributes"] or [])} for row in table.select(names).to_pylist()]
+        for table in (stored, again.rows)
+    ]
+    assert content[0] == content[1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "field", "reason"),
+    [
+        ('conditions\n{},"[1]"', "conditions", "'[1]' is not a JSON list of texts"),
+        ('conditions\n{},"[""a"""', "conditions", "is not a JSON list of texts"),
+        ('attributes\n{},"{{""a"":1}}"', "attributes", "is not a JSON object of texts"),
+        ("attributes\n{},[]", "attributes", "'[]' is not a JSON object of texts"),
+        ("attributes\n{},none", "attributes", "'none' is not a JSON object of texts"),
+    ],
+)
+def test_a_cell_that_is_not_the_json_it_should_be(tmp_path, cell, field, reason):
+    """It is a reject; a row beside it is read."""
+    text = f"{HEADER},{cell.format(trade())}\n{trade()},\n"
+    blocks = read_k2(tmp_path, text)
+    assert 1 == len(rows(blocks))
+    [one] = rejects(blocks)
+    assert (field, 2) == (one.field, one.line)
+    assert reason in one.reason

@@ -177,3 +177,22 @@ def test_another_file_continues_and_the_same_file_repeats():
     assert same is not None
     rows = block([("KTO", 16139)] * 3)
     assert numbered([rows], same.numbers)[0] == [1, 2, 3]
+
+
+def test_a_profile_of_ones_own_under_another_name():
+    """The same file, if it says the same; another one, if not."""
+    loads = table(entry(profile="mine@0123456789abcdef"))
+    assert find(loads, profile="copy@0123456789abcdef") is not None
+    assert find(loads, profile="mine@fedcba9876543210") is None
+    assert find(loads, profile="mine") is None
+
+
+def test_the_same_bytes_read_with_another_profile():
+    """They are found, since their rows are not known as copies."""
+    mine, shipped = entry(load_id="a", profile="mine@01"), entry(load_id="b")
+    loads = table(
+        mine, shipped, entry(load_id="c", exchange="generic"), entry(load_id="d", file_sha256="0" * 64)
+    )
+    assert [mine] == ledger.read_otherwise(loads, "f" * 64, "asx", "trades", "asx")
+    assert [shipped] == ledger.read_otherwise(loads, "f" * 64, "asx", "trades", "copy@01")
+    assert [mine, shipped] == ledger.read_otherwise(loads, "f" * 64, "asx", "trades", "mine@02")

@@ -45,8 +45,9 @@ def test_what_ships_is_valid(name):
 
 
 def test_the_names_that_ship():
-    """K2's own format and the exchange of the sample files are among them."""
-    assert {"asx", "k2"} <= set(profiles.names())
+    """Each with a line that says what it is for."""
+    assert ["asx", "binance", "binance-agg", "databento", "k2", "massive"] == profiles.names()
+    assert all(20 < len(profiles.load(name).about) < 110 for name in profiles.names())
 
 
 def test_an_unknown_name():
@@ -88,7 +89,27 @@ def test_an_unknown_name():
         ),
         (
             TRADES.replace('"yes"', '"yes"\nsymbol_in_file_name = "x"'),
-            r"takes a regular expression with a group",
+            r"takes a regular expression with a group \(\?P<symbol>...\)",
+        ),
+        (
+            TRADES.replace('"yes"', '"yes"\ncurrency_in_symbol = "x"'),
+            r"takes a regular expression with a group \(\?P<currency>...\)",
+        ),
+        (
+            TRADES.replace('"yes"', '"yes"\ncurrency_in_symbol = "(?P<currency>x)"') + 'symbol = "s"',
+            "trades: currency_in_symbol is for files of one symbol, without columns for either",
+        ),
+        (
+            TRADES.replace('"yes"', '"no"\ncolumns = ["t", "p", "q"]\noptional_columns = 1'),
+            "trades: optional_columns = 1: a field needs q",
+        ),
+        (
+            TRADES.replace('"yes"', '"no"\ncolumns = ["t", "p", "q"]\nonly = { kind = ["T"] }'),
+            "trades: columns lacks kind, which a field is read from",
+        ),
+        (
+            TRADES.replace('"iso"', '"epoch", unit = ["ms", "ps"]'),
+            "trades.fields.timestamp.unit.1 = 'ps': Input should be 's', 'ms', 'us' or 'ns'",
         ),
         (TRADES.replace('"yes"', '"yes"\nsymbol_in_file_name = "("'), "is not a regular expression"),
         (
@@ -133,3 +154,31 @@ def test_where_sequence_numbers_come_from():
         trades.sequence_mode("source")
     with pytest.raises(OperatorError, match="reference data has no sequence numbers"):
         asx.shape(DataType.REFERENCE_DATA).sequence_mode("assign")
+
+
+def own(folder, name="mine.toml", text=TRADES):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return profiles.load(str(path)).identity(DataType.TRADES)
+
+
+def test_a_profile_that_ships_is_known_by_its_name():
+    """An update of K2 does not make a file that was loaded another one."""
+    assert "asx" == profiles.load("asx").identity(DataType.TRADES)
+
+
+def test_a_profile_of_ones_own_is_known_by_what_it_says_of_the_data_type(tmp_path):
+    """Not by its comments, its folder, the order of its keys, or what it says of quotes."""
+    first = own(tmp_path)
+    assert first.startswith("mine@")
+    same = (
+        "# a comment\n" + TRADES,
+        TRADES.replace('price = "p"\nquantity = "q"', 'quantity = { column = "q" }\nprice = "p"'),
+        TRADES
+        + TRADES.replace("trades", "quotes").replace("price", "bid_price").replace("quantity", "ask_price"),
+        TRADES.replace('header = "yes"', 'header = "yes"\ndelimiter = ","'),
+    )
+    assert {first} == {own(tmp_path / "other", text=text) for text in same}
+    other = (TRADES.replace('"p"', '"P"'), TRADES.replace('"yes"', '"yes"\ndelimiter = ";"'))
+    assert 3 == len({first, *(own(tmp_path, text=text) for text in other)})

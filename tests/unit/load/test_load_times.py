@@ -147,3 +147,38 @@ def test_a_zone_of_its_own():
     assert values(
         read_times(pa.array(cells), Time(column=("t",), format=PATTERN, zone="exchange"), "Australia/Sydney")
     ) == [sydney]
+
+
+LIMITS = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63 - 1)}
+TO_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+LAST_US = 253_402_300_799_999_999
+
+
+def epoch_model(number, units):
+    """Microseconds since 1970 of one integer, or None."""
+    fitting = [u for u in units if len(units) == 1 or LIMITS[u][0] <= abs(number) < LIMITS[u][1]]
+    if not fitting or abs(number) >= 2**63:
+        return None
+    us = number * TO_NS[fitting[0]] // 1000
+    return us if -62_135_596_800_000_000 <= us <= LAST_US else None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 20).flatmap(lambda n: st.integers(-(10**n), 10**n)), min_size=1),
+    st.lists(st.sampled_from(["s", "ms", "us", "ns"]), min_size=1, unique=True),
+    st.sampled_from(["epoch", "iso"]),
+)
+def test_integers_in_units_that_are_told_apart_by_size(numbers, units, form):
+    """One unit takes what it can hold; of several, each its own sizes; everything else is refused."""
+    found = read([str(number) for number in numbers], format=form, unit=units)
+    expected = [epoch_model(number, units) for number in numbers]
+    assert expected == values(found)
+    assert {row for row, us in enumerate(expected) if us is None} == set(found.parsed.refused)
+
+
+def test_a_day_or_month_of_one_digit():
+    """Of 1/2/2014 nobody knows which is which: it is refused, not guessed."""
+    found = read(["01/02/2014", "1/2/2014"], format="%m/%d/%Y", zone="UTC")
+    assert [1388620800000000, None] == values(found)
+    assert {1: "'1/2/2014' is not a time of the form MM/DD/YYYY"} == found.parsed.refused

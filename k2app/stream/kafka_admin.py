@@ -1,0 +1,152 @@
+"""Kafka's administration: the cluster's identity, topics, who is in a consumer group.
+
+Each call connects, asks and disconnects, on a thread and an event loop of its own: it can be used before Faust's loop
+exists, and beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from k2app.errors import OperatorError, TransientError
+
+SCHEME = "kafka://"
+
+DEFAULT_PORT = 9092
+"""Port of Kafka's own sample configuration."""
+
+ASK_WITHIN_S = 30.0
+"""Seconds for one question to the cluster: far above what a healthy one takes."""
+
+LOOK_S = 0.05
+"""Seconds between looks for a topic that was just made: brokers learn of it one after the other."""
+
+BROKERS_CHOICE = -1
+"""Replication factor: what the cluster is configured to give (Source: KIP-464)."""
+
+T = TypeVar("T")
+
+
+def servers(url: str) -> list[str]:
+    """Addresses that a `kafka://HOST:PORT,HOST:PORT` URL names.
+
+    Raises
+    ------
+    OperatorError
+        The URL is of another form.
+    """
+    names = url.removeprefix(SCHEME).rstrip("/").split(",")
+    if not url.startswith(SCHEME) or not all(names):
+        raise OperatorError(f"K2_LOG_URL is {url!r}: Kafka is written kafka://HOST:PORT,HOST:PORT")
+    return [name if ":" in name else f"{name}:{DEFAULT_PORT}" for name in names]
+
+
+class KafkaAdmin:
+    """Administration of the cluster at `url`.
+
+    Raises
+    ------
+    TransientError
+        From every method: the cluster does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._servers = servers(url)
+
+    def cluster_id(self) -> str:
+        """Identity of the cluster, given when its storage was formatted.
+
+        Raises
+        ------
+        OperatorError
+            It has none.
+        """
+
+        async def ask(admin: AIOKafkaAdminClient) -> str | None:
+            found: str | None = (await admin.describe_cluster())["cluster_id"]
+            return found
+
+        cluster = self._ask(ask)
+        if not cluster:
+            raise OperatorError(f"{self.url} has no cluster id, without which offsets mean nothing")
+        return cluster
+
+    def create_topic(self, name: str, partitions: int, *, compacted: bool = False) -> bool:
+        """Make a topic. False: it exists; its partition count must be the same.
+
+        Raises
+        ------
+        OperatorError
+            It exists with another number of partitions, or the cluster refuses it.
+        """
+
+        async def make(admin: AIOKafkaAdminClient) -> tuple[bool, int]:
+            made = await _create(admin, name, partitions, compacted=compacted)
+            return made, await _partitions(admin, name)
+
+        made, found = self._ask(make)
+        if found != partitions:
+            raise OperatorError(
+                f"topic {name} has {found} partitions, the configuration says {partitions}: "
+                "a partition count never changes; set it back in the exchanges file"
+            )
+        return made
+
+    def group_members(self, group: str) -> int:
+        """How many consumers a group has."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> int:
+            answers = await admin.describe_consumer_groups([group])
+            return sum(len(described["members"]) for a in answers for described in a.to_object()["groups"])
+
+        return self._ask(ask)
+
+    def _ask(self, work: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+        with ThreadPoolExecutor(1, thread_name_prefix="kafka-admin") as threads:
+            return threads.submit(asyncio.run, self._asked(work)).result()
+
+    async def _asked(self, work: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._servers, request_timeout_ms=int(ASK_WITHIN_S * 1000)
+        )
+        try:
+            await admin.start()
+            return await asyncio.wait_for(work(admin), ASK_WITHIN_S)
+        except (KafkaError, TimeoutError) as error:
+            raise TransientError(f"Kafka at {self.url} does not answer: {error!r}") from error
+        finally:
+            await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, name: str, partitions: int, *, compacted: bool) -> bool:
+    config = {"cleanup.policy": "compact"} if compacted else {}
+    topic = NewTopic(name, partitions, BROKERS_CHOICE, {}, config)
+    answer = (await admin.create_topics([topic])).to_object()["topic_errors"][0]
+    code = answer["error_code"]
+    if code == TopicAlreadyExistsError.errno:
+        return False
+    if code:
+        error = for_code(code)
+        if error.retriable:
+            raise error(answer["error_message"])
+        raise OperatorError(f"Kafka refuses topic {name}: {error.__name__}: {answer['error_message']}")
+    return True
+
+
+async def _partitions(admin: AIOKafkaAdminClient, name: str) -> int:
+    deadline = time.monotonic() + ASK_WITHIN_S
+    while True:
+        described: dict[str, Any] = (await admin.describe_topics([name]))[0]
+        if not described["error_code"]:
+            return len(described["partitions"])
+        if time.monotonic() > deadline:
+            raise for_code(described["error_code"])(name)
+        await asyncio.sleep(LOOK_S)

@@ -1,0 +1,101 @@
+"""`k2 load` for tests: in this process where one is enough, and what came to be on the log and in the ledger."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import schemas
+from k2app.avro.decode import decode
+from k2app.avro.schema import parse
+from k2app.cli import k2
+from k2app.lake.ledger import read_loads
+from k2app.lake.tables import Name
+from k2app.load import ledger
+from k2app.market.topics import DataType
+from tests.pipeline.homes import TRADES
+
+ASX_FILES = Path(__file__).parents[2] / "data" / "asx"
+
+LOAD = [sys.executable, "-W", "error", "-m", "k2app.cli.k2", "load"]
+
+PATIENCE_S = 60.0
+"""Seconds until a process must have ended."""
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Command:
+    """`k2 load` on one home, from within one folder."""
+
+    def __init__(self, home, folder, monkeypatch, capsys):
+        self.home, self.folder = home, folder
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        monkeypatch.chdir(folder)
+
+    def __call__(self, *arguments, **environment) -> Done:
+        """Run in this process: a second and a half sooner."""
+        with self._monkeypatch.context() as patch:
+            for name, value in (self.home.environment | environment).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["k2", "load", *map(str, arguments)])
+            self._capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                k2.main()
+        return Done(ended.value.code or 0, *self._capsys.readouterr())
+
+    def process(self, *arguments, **environment) -> subprocess.Popen:
+        """Start a process of its own."""
+        return subprocess.Popen(
+            [*LOAD, *map(str, arguments)],
+            env=os.environ | self.home.environment | environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def write(self, name: str, text: str) -> str:
+        """A file in the folder; returns its name, as a person would type it."""
+        (self.folder / name).write_text(text)
+        return name
+
+
+def asx_trades(rows: int, *, price: int = 1, date: str = "03/10/2014") -> str:
+    """Lines of an ASX file of trades, a second apart; the quantity of each is its line."""
+    return "".join(
+        f"{date},{10 + i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}.000,{price},{i + 1},0,,\n"
+        for i in range(rows)
+    )
+
+
+def on_log(home, topic: str = TRADES) -> list[dict]:
+    """Every record on the log, by partition and offset."""
+    outlet = home.outlet(DataType.TRADES if topic == TRADES else DataType.QUOTES)
+    found = []
+    for partition, end in sorted(home.ends(topic).items()):
+        position = 0
+        while position < end:
+            batch = home.log.read(topic, partition, position, max_rows=10**6, max_bytes=2**30)
+            writers = {outlet.schema_id: parse(schemas.newest("trade" if topic == TRADES else "quote"))}
+            starts = batch.starts
+            rows = decode(batch.data, starts, starts + batch.value_lengths, writers, outlet.schema)
+            assert not rows.failures
+            found += rows.batch.to_pylist()
+            position = int(batch.offsets[-1]) + 1
+    return found
+
+
+def ledger_rows(home) -> list[ledger.LoadEntry]:
+    """Every load, as of its newest entry."""
+    _ = home.log
+    return ledger.entries(read_loads(home.table(Name.LOADS)))

@@ -1,0 +1,166 @@
+"""Real servers for tests: Apache Kafka in KRaft mode, and a Confluent-compatible schema registry (Apicurio).
+
+They come from their makers' Maven artifacts (`pom.xml`), kept outside the checkout, and run on free ports of the
+loopback interface.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from k2app.errors import TransientError
+from k2app.stream.kafka_admin import KafkaAdmin
+
+HERE = Path(__file__).parent
+
+FETCH_WITHIN_S = 600
+"""Deadline of the download, once per version: some 250 MB."""
+
+START_WITHIN_S = 60.0
+"""Deadline of a start: far above the seconds it takes, so that only a failure meets it."""
+
+STOP_WITHIN_S = 20.0
+"""Seconds to end by itself after SIGTERM."""
+
+KAFKA_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+def home() -> Path:
+    """Folder with the servers; fetched if they are not there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    version = hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:12]
+    folder = cache / "k2-services" / version
+    if not _complete(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [tool("mvn"), "-q", "-B", "-f", HERE / "pom.xml", f"-Dservices.home={folder}"]
+        subprocess.run([*command, "generate-resources"], check=True, timeout=FETCH_WITHIN_S)
+    return folder
+
+
+def _complete(folder: Path) -> bool:
+    classpath = folder / "kafka.classpath"
+    jars = classpath.read_text().strip().split(os.pathsep) if classpath.exists() else [""]
+    return all(jar and Path(jar).exists() for jar in jars) and any(folder.glob("registry/*-runner.jar"))
+
+
+def tool(name: str) -> str:
+    """Path of a program."""
+    found = shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"{name} is missing: run tests/services/install.sh as root")
+    return found
+
+
+@contextlib.contextmanager
+def kafka(folder: Path) -> Iterator[str]:
+    """Run a broker that is its own controller, with a fresh cluster id; yields its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    classpath = (home() / "kafka.classpath").read_text().strip()
+    port, controller = free_port(), free_port()
+    properties = folder / "server.properties"
+    properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=controller, folder=folder))
+    storage = [tool("java"), "-cp", classpath, "kafka.tools.StorageTool"]
+    cluster = subprocess.run([*storage, "random-uuid"], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [*storage, "format", "-t", cluster.stdout.strip(), "-c", properties], check=True, capture_output=True
+    )
+    with kafka_again(folder):
+        yield f"kafka://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def kafka_again(folder: Path) -> Iterator[None]:
+    """Run the broker whose storage is in `folder`."""
+    classpath = (home() / "kafka.classpath").read_text().strip()
+    properties = folder / "server.properties"
+    settings = dict(line.split("=", 1) for line in properties.read_text().splitlines())
+    url = settings["advertised.listeners"].replace("PLAINTEXT", "kafka")
+    admin, port = KafkaAdmin(url), int(url.rpartition(":")[2])
+    command = [tool("java"), "-Xms256m", "-Xmx512m", "-cp", classpath, "kafka.Kafka", properties]
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError, TransientError):
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return bool(admin.cluster_id())
+        return False
+
+    with running(command, folder / "kafka.out", answers):
+        yield
+
+
+@contextlib.contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Run an empty schema registry, in memory; yields the URL of its Confluent-compatible interface."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (jar,) = (home() / "registry").glob("*-runner.jar")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+    environment = {"QUARKUS_HTTP_HOST": "127.0.0.1", "QUARKUS_HTTP_PORT": str(port)}
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError, urllib.error.HTTPError):
+            return bool(urllib.request.urlopen(f"{url}/subjects", timeout=5).status == 200)  # noqa: S310 - ours
+        return False
+
+    with running([tool("java"), "-Xmx384m", "-jar", jar], folder / "registry.out", answers, **environment):
+        yield url
+
+
+@contextlib.contextmanager
+def running(
+    command: list[object], output: Path, answers: Callable[[], bool], **environment: str
+) -> Iterator[None]:
+    """Run a server until it answers, and until the end of the block."""
+    with output.open("ab") as out:
+        process = subprocess.Popen(
+            [str(part) for part in command], env=os.environ | environment, stdout=out, stderr=out
+        )
+    try:
+        _wait_for(process, output, answers)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], output: Path, answers: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = output.read_text(errors="replace")[-2_000:]
+            raise RuntimeError(f"{output.stem} did not start (exit status {process.poll()}):\n{tail}")
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """Port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
