@@ -38,10 +38,14 @@ from k2app.logs import FAUST_LOGGER, configure, faust_config, get
 from k2app.market import exchanges as market_exchanges
 from k2app.market.topics import DataType
 from k2app.metrics import Metrics
+from k2app.operate.opening import lake_floors
 from k2app.query.engine import QueryEngine
 from k2app.settings import Settings, read_settings
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_space import LogSpace
 from k2app.stream.logs_by_url import broker_url, open_log, transport
 from k2app.stream.registry import open_registry
+from k2app.stream.retention import Keep, Retention
 from tables.manager import PromptTableManager
 from tables.sequences import ROCKSDB_OPTIONS, SequenceTable, SequenceTables
 
@@ -52,6 +56,10 @@ BATCH_CODEC = "k2-batch"
 
 COMMIT_INTERVAL_S = 1.0
 """Seconds between commits of offsets to the log: a hint for people and lag tools, the lake holds the truth."""
+
+
+SESSION_TIMEOUT_S = 20.0
+"""Seconds after which the partitions of a worker that is gone pass to others (Kafka): several heartbeats' worth."""
 
 
 class _PassThrough(codecs.Codec):
@@ -76,6 +84,8 @@ class K2App(faust.App):
     metrics: Metrics
     engine: QueryEngine
     on_failure: Callable[[BaseException], Awaitable[None]] | None = None
+    retention: Retention | None = None
+    """None: the log is not ours to trim (Kafka)."""
 
     def _new_transport(self) -> Any:
         return transport(self.settings)(self.conf.broker_consumer, self)
@@ -86,9 +96,13 @@ class K2App(faust.App):
         self.consumer.before_revoke = self._revoke
         for ingest in self.ingests.values():
             ingest.start(self.consumer)
+        if self.retention is not None:
+            self.retention.start()
 
     async def on_stop(self) -> None:
         """Flush first: Faust closes its tables before it sends any signal."""
+        if self.retention is not None:
+            await self.retention.stop()
         for ingest in self.ingests.values():
             await ingest.stop()
         await super().on_stop()
@@ -116,9 +130,9 @@ class K2App(faust.App):
             await ingest.revoke(tp for tp in partitions if tp.topic in ingest.sources)
 
     async def log_ends(self) -> dict[TP, int]:
-        """Next offset of every batch partition, as of now."""
+        """Offset after the last record of every batch partition, as of now."""
         ours = [tp for tp in self.consumer.assignment() if tp.topic in self.batch_topics]
-        ends: dict[TP, int] = await self.consumer.highwaters(*ours)
+        ends: dict[TP, int] = await self.consumer.readable_ends(*ours)
         return ends
 
     async def log_bounds(self, place: Place, floor: int | None) -> LogBounds:
@@ -161,6 +175,8 @@ def create_app(settings: Settings) -> K2App:
         register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
     app.on_rebalance_complete.connect(app.assign)
     app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
+    if log.file is not None:
+        app.retention = _retention(app, log.file, catalog)
     web.register(app, web.Dependencies(app.engine, metrics, app.readiness))
     return app
 
@@ -190,6 +206,8 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
         reply_create_topic=False,
         # The watermark says what a table is worth, and the lake can rebuild it.
         recovery_consistency_check=False,
+        table_standby_replicas=0,
+        broker_session_timeout=SESSION_TIMEOUT_S,
         web_enabled=settings.web.enabled,
         web_bind=settings.web.host,
         web_host=settings.web.host,
@@ -282,6 +300,18 @@ def _ingest(
             app.metrics,
             app.fail,
         )
+    )
+
+
+def _retention(app: K2App, file: LogFile, catalog: Catalog) -> Retention:
+    settings = app.settings
+    return Retention(
+        lambda: LogSpace(file.path, synchronous=settings.log.synchronous),
+        lambda: lake_floors(catalog, settings, file.log_id),
+        lambda: all(ingest.ready for ingest in app.ingests.values()),
+        Keep(settings.log.keep_hours, settings.log.keep_bytes),
+        _now_us,
+        app.fail,
     )
 
 

@@ -34,6 +34,16 @@ class LogSettings(_Group):
     synchronous: Literal["full", "normal"] = Field(
         "full", description="Embedded log: 'full' survives a power cut, 'normal' a killed process only."
     )
+    keep_hours: float = Field(
+        168.0,
+        ge=0,
+        description="Embedded log: hours that records stay after they came, once the lake has them.",
+    )
+    keep_bytes: int = Field(
+        0,
+        ge=0,
+        description="Embedded log: size of the file above which they go earlier, oldest first; 0: any.",
+    )
     fetch_rows: int = Field(
         65_536, ge=1, le=1_000_000, description="Records handed to an agent at once, per partition, at most."
     )

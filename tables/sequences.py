@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ import faust
 import rocksdict
 from faust.types import TP
 
+from k2app.errors import TransientError
 from k2app.ingest.states import StateChange, Watermark
 from k2app.logs import FAUST_LOGGER, get
 from k2app.market.sequence_states import States
@@ -43,14 +45,21 @@ class SequenceTable(faust.Table):
     logger = FAUST_LOGGER
 
     def read(self, partition: int) -> tuple[States, Watermark | None]:
-        """Read one partition; the watermark is None if there is none or it cannot be read."""
+        """Read one partition; the watermark is None if there is none or it cannot be read.
+
+        Raises
+        ------
+        TransientError
+            RocksDB fails (no space on the disk).
+        """
         watermark: Watermark | None = None
         primitives: dict[str, Sequence[Any]] = {}
-        for key, value in self._items(partition):
-            if key == WATERMARK_KEY:
-                watermark = _watermark_from_json(value)
-            else:
-                primitives[json.loads(key)] = json.loads(value)
+        with self._answering(partition):
+            for key, value in self._items(partition):
+                if key == WATERMARK_KEY:
+                    watermark = watermark_from_json(value)
+                else:
+                    primitives[json.loads(key)] = json.loads(value)
         return States.from_primitives(primitives), watermark
 
     def _items(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
@@ -61,15 +70,41 @@ class SequenceTable(faust.Table):
         return items
 
     def apply(self, partition: int, pairs: Pairs, offset: int) -> None:
-        """Write to RocksDB what the changelog holds up to `offset`."""
+        """Write to RocksDB what the changelog holds up to `offset`.
+
+        Raises
+        ------
+        TransientError
+            RocksDB fails (no space on the disk).
+        """
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in pairs:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        self.data._db_for_partition(partition).write(batch)  # noqa: SLF001 - no public way to write a batch
-        self.data.set_persisted_offset(TP(self.changelog_topic_name, partition), offset)
+        with self._answering(partition):
+            self.data._db_for_partition(partition).write(batch)  # noqa: SLF001 - no public way to write a batch
+            self.data.set_persisted_offset(TP(self.changelog_topic_name, partition), offset)
+
+    @contextmanager
+    def _answering(self, partition: int) -> Iterator[None]:
+        """Turn what RocksDB raises into `TransientError`; rocksdict has no exception of its own for it."""
+        try:
+            yield
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            self._close(partition)
+            raise TransientError(f"the states of {self.name}, partition {partition}: {error}") from error
+
+    def _close(self, partition: int) -> None:
+        """Close one partition; its next use opens it. After a failed write, RocksDB takes no other until then."""
+        db = self.data._dbs.pop(partition, None)  # noqa: SLF001 - no public way to close one
+        if db is not None:
+            # What it could not write is in the changelog and in the lake.
+            with suppress(Exception):
+                db.close()
 
 
 class SequenceTables:
@@ -113,7 +148,8 @@ def _encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _watermark_from_json(value: bytes) -> Watermark | None:
+def watermark_from_json(value: bytes) -> Watermark | None:
+    """A watermark as it was written; None if it cannot be read."""
     try:
         return Watermark(**json.loads(value))
     except (ValueError, TypeError) as error:

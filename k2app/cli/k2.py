@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,13 @@ app = typer.Typer(
 
 OPERATOR_EXIT = 2
 """Exit status when a person must act; the message says how."""
+
+
+class Form(StrEnum):
+    """Form of what is printed."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 def _settings() -> Settings:
@@ -175,6 +183,95 @@ def worker(
     from k2app.worker import run  # noqa: PLC0415 - as above
 
     asyncio.run(run(create_app(_settings()), drain=drain))
+
+
+@app.command(
+    epilog="Examples: `k2 status` · `k2 status --output json` · `k2 status --watch` (ends with Ctrl-C)"
+)
+def status(
+    output: Annotated[Form, typer.Option("--output", "-o", help="Form of the status.")] = Form.TABLE,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
+) -> None:
+    """Show how log and lake stand: what is in the lake and what is not yet, the worker, tables, disk.
+
+    Changes nothing; works with and without a worker.
+    """
+    from k2app.cli.status import show_status  # noqa: PLC0415 - `k2 --help` stays fast
+
+    show_status(_settings(), as_json=output is Form.JSON, watch=watch)
+
+
+@app.command(
+    epilog="Examples: `k2 loads` · `k2 loads --state retracted --limit 20` · `k2 loads --output json`"
+)
+def loads(
+    output: Annotated[Form, typer.Option("--output", "-o", help="Form of the list.")] = Form.TABLE,
+    state: Annotated[
+        str | None, typer.Option(metavar="reserved|sent|retracted", help="Only loads in this state.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many, the newest.")] = None,
+) -> None:
+    """List what was loaded, newest last: file, rows, rejects, and where it is on the log (partition:first-last)."""
+    from k2app.cli.loads import show_loads  # noqa: PLC0415 - `k2 --help` stays fast
+
+    show_loads(_settings(), as_json=output is Form.JSON, state=state, limit=limit)
+
+
+@app.command(
+    epilog="Examples: `k2 retract 3f2a9c41b7d0` · "
+    "`k2 retract 3f2a9c41b7d0 --reason 'wrong day in the file'` · `k2-query trades --include-retracted`"
+)
+def retract(
+    load: Annotated[str, typer.Argument(metavar="LOAD", help="Id of the load, or its first characters.")],
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the ledger.")] = None,
+) -> None:
+    """Withdraw a load: queries leave its rows out from now on. Marks, never deletes.
+
+    What was asked as of an earlier time stays what it was. The file, or a corrected one, may be loaded again.
+    """
+    from k2app.cli.retract import retract_load  # noqa: PLC0415 - `k2 --help` stays fast
+
+    retract_load(_settings(), load, reason, Console())
+
+
+@app.command(
+    "rebuild-state",
+    epilog="Examples: `k2 rebuild-state --dry-run` · `k2 rebuild-state` · "
+    "`k2 rebuild-state --topic market.equities.trades.asx --partition 0`",
+)
+def rebuild_state(
+    topic: Annotated[str | None, typer.Option(help="Only this topic.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only; drop nothing.")] = False,
+) -> None:
+    """Compare the stored sequence states with the lake, and drop them: the next worker rebuilds them from the lake.
+
+    Takes a stopped worker. Harmless at any time: the states are a cache of the lake.
+    """
+    from k2app.cli.rebuild_state import rebuild_state as run  # noqa: PLC0415 - `k2 --help` stays fast
+
+    run(_settings(), topic, partition, dry_run=dry_run)
+
+
+@app.command(
+    epilog="Examples: `k2 trim --dry-run` · `k2 trim` · `k2 trim --keep-hours 24 --keep-bytes 2000000000`"
+)
+def trim(
+    keep_hours: Annotated[
+        float | None, typer.Option(min=0, help="Keep what is younger; default: K2_LOG_KEEP_HOURS.")
+    ] = None,
+    keep_bytes: Annotated[
+        int | None, typer.Option(min=0, help="Size of the log's file, 0: any; default: K2_LOG_KEEP_BYTES.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; trim nothing.")] = False,
+) -> None:
+    """Trim the embedded log: what the lake has and is too old, or too much. Never what the lake does not have.
+
+    The worker does the same every few minutes.
+    """
+    from k2app.cli.trim import trim_log  # noqa: PLC0415 - `k2 --help` stays fast
+
+    trim_log(_settings(), keep_hours, keep_bytes, dry_run=dry_run)
 
 
 def main() -> None:

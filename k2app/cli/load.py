@@ -145,9 +145,10 @@ def _check_numbering(mode: SequenceMode, exchange: Exchange, data_type: DataType
 
 
 def _check_readable(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OperatorError(f"{path} is not a file on a disk: files are read twice; save it first")
     with open_source(path):
-        if not path.is_file():
-            raise OperatorError(f"{path} is not a file on a disk: files are read twice; save it first")
+        pass
 
 
 def _symbol(path: Path, options: Options, profile: Profile, known: symbols.Reference | None) -> str | None:
@@ -201,7 +202,7 @@ def _after_interrupt(request: Request, *, sending: bool) -> str:
     if not sending or request.dry_run:
         return f"nothing of {request.path} was sent"
     if request.sequence == "none":
-        return f"{request.path} was sent in part, and its rows have no sequence: --again would send all of it"
+        return f"{request.path} was sent in part; load it again to learn how to take that back"
     return f"{request.path} was sent in part: load it again for the rest"
 
 

@@ -71,8 +71,8 @@ class Ingest:
     def __init__(self, parts: Parts) -> None:
         self.name = parts.name
         self.sources = parts.sources
-        self.trouble: str | None = None
-        """What it waits for, in words; None if nothing."""
+        self._restore_trouble: str | None = None
+        self._flush_trouble: str | None = None
         self._parts = parts
         self._log: Log | None = None
         self._partitions: dict[TP, Partition] = {}
@@ -86,6 +86,8 @@ class Ingest:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._flush_due = False
+        self._void = False
+        """The buffer and the partitions are about to be thrown away."""
 
     # --- life
 
@@ -197,6 +199,12 @@ class Ingest:
         else:
             self._room.set()
 
+    def _nothing_left(self) -> bool:
+        """Whether the lake has everything that the log is known to hold."""
+        if self._log is None or self._void or self._wanted - set(self._partitions):
+            return False
+        return all(self._log.highwater(tp) <= part.flushed for tp, part in self._partitions.items())
+
     def _tell_lag(self) -> None:
         for tp, part in self._partitions.items():
             behind = max(self._log.highwater(tp) - part.flushed, 0) if self._log is not None else 0
@@ -215,6 +223,8 @@ class Ingest:
             await asyncio.sleep(TICK_S)
             if self._buffer.age_s(_now_s()) >= self._parts.settings.interval_s:
                 await self.flush()
+            if self._flush_trouble is not None and self._nothing_left():
+                self._flush_trouble = None
 
     async def flush(self) -> None:
         """Commit what is buffered, if anything is."""
@@ -246,7 +256,7 @@ class Ingest:
             self._in_flush = buffer.records
             try:
                 await self._parts.flusher.flush(buffer, cuts)
-                self.trouble = None
+                self._flush_trouble = None
                 self._tell_lag()
             finally:
                 self._in_flush = 0
@@ -259,7 +269,7 @@ class Ingest:
         outcome = _outcome(error)
         self._parts.metrics.commits.labels(self.name, outcome).inc()
         logger.warning("standing_down", table=str(self.name), outcome=outcome, error=str(error))
-        self.trouble = str(error)
+        self._flush_trouble, self._void = str(error), True
         async with self._turn:
             self._forget(set(self._partitions))
         if not self._stopping:
@@ -275,6 +285,7 @@ class Ingest:
         kept = set(self._partitions)
         self._positions.forget(kept)
         self._partitions.clear()
+        self._void = False
         self._update_room()
         if kept & self._wanted and not self._stopping:
             self._spawn(self._restore())
@@ -286,11 +297,11 @@ class Ingest:
                 try:
                     await self._restore_all(missing)
                 except VOID as error:
-                    self.trouble = str(error)
+                    self._restore_trouble = str(error)
                     logger.warning("restore_failed", table=str(self.name), error=str(error))
                     await asyncio.sleep(getattr(error, "retry_after_s", 1.0))
                 else:
-                    self.trouble = None
+                    self._restore_trouble = None
 
     async def _restore_all(self, missing: list[TP]) -> None:
         parts = await self._parts.restorer.restore([(self.sources[tp.topic], tp.partition) for tp in missing])
@@ -301,6 +312,11 @@ class Ingest:
                     self._positions.rewind(tp, part.next_offset)
 
     # --- what others ask
+
+    @property
+    def trouble(self) -> str | None:
+        """What it waits for, in words; None if nothing. A failed flush counts until one is committed."""
+        return self._restore_trouble or self._flush_trouble
 
     @property
     def ready(self) -> bool:

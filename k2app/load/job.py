@@ -13,10 +13,11 @@ back as `duplicate`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,11 @@ class Loader:
         refusals.refuse_changed(request.path, before, "nothing was loaded")
         if request.dry_run and trial is not None:
             return self._foretold(request, report, trial, loads)
+        blocks = _limited(self._blocks(request, report.load_id), request.limit)
+        # What cannot be read at all is found before it is written down as a load.
+        first = list(islice(blocks, 1))
         entry = self.reservations.reserve(lambda rows: self._reserve(request, found, report, trial, rows))
-        self._send(request, report, progress)
+        self._send(request, report, chain(first, blocks), progress)
         refusals.refuse_changed(
             request.path, before, f"what was read of it is on the log (load {report.load_id})"
         )
@@ -175,12 +179,19 @@ class Loader:
 
     # --- 4. sending
 
-    def _send(self, request: Request, report: Report, progress: Progress) -> None:
+    def _send(self, request: Request, report: Report, blocks: Iterable[Block], progress: Progress) -> None:
         outlet = self.outlet(request.exchange, request.data_type)
-        blocks = _limited(self._blocks(request, report.load_id), request.limit)
         dates = partial(_dates, request) if request.sequence == "assign" else None
         with RejectsFile(self._rejects_folder(request), report.load_id) as rejects:
-            send(self.publisher, outlet, blocks, dates, report, rejects, progress)
+            try:
+                send(self.publisher, outlet, blocks, dates, report, rejects, progress)
+            except OperatorError as error:
+                if not report.rows:
+                    raise
+                take_back = f"`k2 retract {report.load_id}` takes them back"
+                raise OperatorError(
+                    f"{error}; {report.rows:,} rows before it are on the log, {take_back}"
+                ) from error
         report.rejects_file = rejects.path if rejects.rows else None
 
     # --- 5. recording

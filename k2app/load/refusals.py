@@ -52,10 +52,13 @@ def refuse_unsequenced(request: Request, earlier: LoadEntry | None, trial: Trial
 
 
 def _loaded_before(path: Path, earlier: LoadEntry, whose: str) -> str:
-    how = "was loaded" if earlier.state == ledger.SENT else "was begun and not finished"
+    when = f"at {earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {earlier.load_id})"
+    untold = f"{whose} no sequence by which a second copy could be told"
+    if earlier.state == ledger.SENT:
+        return f"{path} was loaded {when} and {untold}: --again loads it once more"
     return (
-        f"{path} {how} at {earlier.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {earlier.load_id}) and {whose} no "
-        "sequence by which a second copy could be told: --again loads it once more"
+        f"{path} was begun {when} and not finished, and {untold}: once nothing loads it any more, "
+        f"`k2 retract {earlier.load_id}` takes back what was sent, and the file can be loaded anew"
     )
 
 

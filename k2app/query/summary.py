@@ -127,7 +127,9 @@ def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> R
     summed = reader.query(found, TRADES, (*names, *dates), body, {**parameters, **judged.parameters})
     gaps = _gaps_by_day(reader, open_gaps(reader, found, (*names, *equal("data_type", TRADES))))
     rows = [_finish(row, gaps) for row in summed.to_pylist()]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    # Where every row is of a retracted load nothing was traded; the warning counts it all the same.
+    traded = [row for row in rows if row["first_timestamp"] is not None]
+    table = pa.Table.from_pylist(traded, schema=SCHEMA)
     return Result(table, found.ids, found.as_of_us, None, _notices(rows))
 
 

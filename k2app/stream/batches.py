@@ -275,6 +275,11 @@ class BatchConsumerMixin:
         self.positions.forget(batches)
         await super().on_partitions_revoked(revoked)  # type: ignore[misc]  # the driver's
 
+    async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
+        """Offset after the last record of each partition, as of now: what a reader that is done has reached."""
+        ends: Mapping[TP, int] = await super().highwaters(*partitions)  # type: ignore[misc]  # the driver's
+        return ends
+
     def ack(self, message: Any) -> bool:
         """Acknowledge one message; a batch counts only while its epoch lasts."""
         if not isinstance(message.value, RecordBatch):

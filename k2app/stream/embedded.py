@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,11 +22,13 @@ from faust.transport.producer import Producer as FaustProducer
 from faust.types import TP, ConsumerMessage
 from faust.types.tuples import RecordMetadata
 
-from k2app.errors import OperatorError
-from k2app.logs import FAUST_LOGGER
+from k2app.errors import OperatorError, TransientError
+from k2app.logs import FAUST_LOGGER, get
 from k2app.stream.batches import BatchConsumerMixin, RecordBatch, batch_record
 from k2app.stream.log_file import LogFile, Records, records_from_pairs
 from k2app.stream.partitioner import partition_of
+
+logger = get(__name__)
 
 POLL_S = 0.02
 """Seconds between looks for new records when there are none: other processes append without telling us."""
@@ -38,6 +41,9 @@ CHANGELOG_FETCH_BYTES = 4 * 1024 * 1024
 
 CHANGELOG_SUFFIX = "-changelog"
 """Ending of the names that Faust gives to changelog topics."""
+
+LOOK_S = 0.1
+"""Seconds that taking the worker lock waits: whoever asks for its owner holds it for microseconds."""
 
 T = TypeVar("T")
 
@@ -73,9 +79,9 @@ class WorkerLock:
         """
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_within(handle, LOOK_S)
         except OSError as error:
-            owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            owner = _process_id(handle) or "unknown"
             os.close(handle)
             raise OperatorError(
                 f"another worker (process {owner}) already consumes {self.path.with_suffix('')}: the embedded log "
@@ -92,15 +98,42 @@ class WorkerLock:
             self._file = None
 
     def held_by_another(self) -> bool:
-        """Whether a living process consumes the log. Takes and gives back the lock to find out."""
-        if not self.path.exists():
-            return False
+        """Whether a living process consumes the log."""
+        return self.owner() is not None
+
+    def owner(self) -> int | None:
+        """Id of the process that consumes the log; 0 if it has not written it down yet, None if there is none."""
         try:
-            self.acquire()
-        except OperatorError:
-            return True
-        self.release()
-        return False
+            handle = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return _process_id(handle)
+        else:
+            return None
+        finally:
+            os.close(handle)
+
+
+def _lock_within(handle: int, within_s: float) -> None:
+    """Take a lock that somebody else may look at for a moment; raises OSError if it is held for longer."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(within_s / 10)
+        else:
+            return
+
+
+def _process_id(handle: int) -> int:
+    text = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if text.isdecimal() else 0
 
 
 class _Role:
@@ -329,6 +362,15 @@ class Consumer(BatchConsumerMixin, FaustConsumer):
         )
 
     # --- what else Faust asks of a consumer
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], *arguments: Any, **options: Any) -> bool:
+        """Commit offsets, or leave them to the next time: they are a hint, and the log may be busy or its disk full."""
+        try:
+            committed: bool = await super()._commit_offsets(offsets, *arguments, **options)
+        except TransientError as error:
+            logger.warning("offsets_not_committed", error=str(error))
+            return False
+        return committed
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         await self._role.call(

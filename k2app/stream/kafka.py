@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -30,7 +30,8 @@ from k2app.logs import FAUST_LOGGER
 from k2app.stream.batches import BatchConsumerMixin, BatchRecord, RecordBatch, batch_record
 from k2app.stream.embedded import CHANGELOG_FETCH_ROWS, WorkerLock
 from k2app.stream.kafka_admin import BROKERS_CHOICE, servers
-from k2app.stream.kafka_records import Columns, read_fetched, to_batch
+from k2app.stream.kafka_reader import Reader
+from k2app.stream.kafka_records import read_fetched, to_batch
 from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, send_pairs
 
 LOOK_S = 0.1
@@ -45,12 +46,6 @@ Faust's 1.5 s would be added to every start."""
 
 PARTITION_FETCH_BYTES = 8 * 1024 * 1024
 """Bytes, compressed, asked of one partition at once: enough for some ten thousand rows per round trip."""
-
-READ_WITHIN_S = 30.0
-"""Seconds to read single records beside the stream."""
-
-READ_LOOK_S = 0.2
-"""Seconds per look while doing so."""
 
 
 class Wanted(NamedTuple):
@@ -76,28 +71,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     logger = FAUST_LOGGER
     _epochs: dict[TP, int]
     _rest: dict[TP, RecordBatch]
+    _others: set[TP]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._epochs, self._rest = {}, {}
+        self._epochs, self._rest, self._others = {}, {}, set()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Read when the consumer starts; Faust has no settings for them.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - no other way past Faust's own
+        consumer._group_instance_id = self.consumer.worker_id  # noqa: SLF001 - as above
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - as above
         consumer._max_partition_fetch_bytes = PARTITION_FETCH_BYTES  # noqa: SLF001 - as above
         return consumer
 
     def hold(self, assigned: Iterable[TP]) -> None:
-        """Give batch partitions a position and pause them: one that has none would be reset by aiokafka."""
+        """Give partitions a position and pause them: one that has none would be reset by aiokafka."""
         self._epochs.clear()
         self._rest.clear()
+        self._others.clear()
         consumer = self._ensure_consumer()
         for tp in assigned:
-            if self.consumer.is_batch(tp):
-                consumer.seek(TopicPartition(*tp), 0)
-                consumer.pause(TopicPartition(*tp))
+            consumer.seek(TopicPartition(*tp), 0)
+            consumer.pause(TopicPartition(*tp))
+
+    def has_topic(self, topic: str) -> bool:
+        """Whether the cluster has a topic, as of the last metadata."""
+        return bool(self._ensure_consumer().partitions_for_topic(topic))
 
     async def fetch(self, wanted: Sequence[Wanted], others: set[TP], timeout_s: float) -> dict[TP, list[Any]]:
         """Fetch batch partitions as one record each, others as they are."""
@@ -109,6 +110,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> dict[TP, list[Any]]:
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 - getmany() makes an object of every record
         ready = [w for w in wanted if self._positioned(w)]
+        self._let_others(others)
         # The context tells aiokafka that we are alive, whatever we wait for.
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001 - as above
             # Asked here, not by the caller: a fetch begun after the flow stopped would wait for the rebalance.
@@ -124,6 +126,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             except KafkaError as error:
                 raise OperatorError(f"Kafka cannot be read: {error!r}") from error
             return found
+
+    def _let_others(self, others: set[TP]) -> None:
+        """Let aiokafka fetch these changelogs, and no longer those that recovery is done with."""
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        for tp in (self._others ^ others) & assigned:
+            turn = consumer.resume if tp in others else consumer.pause
+            turn(TopicPartition(*tp))
+        self._others = others & assigned
 
     async def _batches(self, fetcher: Any, ready: Sequence[Wanted], timeout_s: float) -> dict[TP, list[Any]]:
         """What there is of `ready` partitions, or will be within `timeout_s`."""
@@ -200,6 +211,10 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock = WorkerLock(Path(str(self.app.conf.datadir)))
+        self._beside = Reader(self.transport.servers)
+        self.worker_id: str | None = None
+        """Name of this worker in the group (Source: KIP-345, static membership): one that is started again within
+        the session timeout gets its partitions back at once, also after a crash."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -219,12 +234,27 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
                 f"another worker uses the state in {self._lock.path.parent}: give each worker a K2_HOME of its own, "
                 "and all of them the same lake (K2_LAKE_URI, K2_LAKE_WAREHOUSE)"
             ) from error
+        self.worker_id = _worker_id(Path(str(self.app.conf.datadir)))
+        await self._beside.start()
         await super().on_start()
 
     async def on_stop(self) -> None:
         """Commit what was acknowledged, give up the state folder."""
         await super().on_stop()
+        await self._beside.stop()
         self._lock.release()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take partitions; a topic that is gone would just not be among them."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        gone = sorted(topic for topic in self.batch_topics if not self._thread.has_topic(topic))
+        if gone:
+            await self.app.fail(
+                OperatorError(
+                    f"Kafka no longer has {', '.join(gone)}: see what became of it; if it is to start anew, the worker "
+                    "makes it when it is started, and compares it with the lake"
+                )
+            )
 
     # --- fetching
 
@@ -256,50 +286,24 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
         known: int | None = super().highwater(tp) if tp in self.assignment() else None
         return known or 0
 
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         """First kept offset of each partition."""
-        with self._answering("first offsets"):
-            found: Mapping[TP, int] = await super().earliest_offsets(*partitions)
-            return found
+        return await self._beside.first_offsets(partitions)
 
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Next offset of each partition, as of now."""
-        with self._answering("last offsets"):
-            found: Mapping[TP, int] = await super().highwaters(*partitions)
-            return found
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        """Next offset of each partition, as of now; what open transactions wrote is not there yet."""
+        return await self._beside.next_offsets(partitions)
 
-    @contextmanager
-    def _answering(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except KafkaError as error:
-            raise TransientError(f"Kafka does not tell {what}: {error!r}") from error
+    async def readable_ends(self, *partitions: TP) -> dict[TP, int]:
+        """Offset after the last record of each partition: a log may end with markers of transactions."""
+        return await self._beside.readable_ends(partitions)
 
     async def read_batch(self, tp: TP, offset: int, max_rows: int) -> RecordBatch | None:
-        """Read records of one partition from `offset` on, without moving any position.
-
-        Raises
-        ------
-        TransientError
-            The cluster does not answer.
-        """
-        reader = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self.transport.servers, enable_auto_commit=False, auto_offset_reset="none"
-        )
-        try:
-            with self._answering(f"record {offset} of {tp.topic}/{tp.partition}"):
-                await reader.start()
-                reading = _read_from(reader, TopicPartition(*tp), offset, max_rows)
-                records = await asyncio.wait_for(reading, READ_WITHIN_S)
-        except OffsetOutOfRangeError:
+        """Read records of one partition from `offset` on, without moving any position."""
+        columns = await self._beside.read(tp, offset, max_rows)
+        if columns is None or not columns.offsets:
             return None
-        except TimeoutError as error:
-            raise TransientError(
-                f"Kafka does not send record {offset} of {tp.topic}/{tp.partition}"
-            ) from error
-        finally:
-            await reader.stop()
-        return to_batch(self.transport.log_id, tp, records, position=offset) if records.offsets else None
+        return to_batch(self.transport.log_id, tp, columns, position=offset)
 
     # --- what else Faust asks of a consumer
 
@@ -312,19 +316,12 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
         await super().create_topic(topic, partitions, BROKERS_CHOICE, **options)
 
 
-async def _read_from(
-    reader: aiokafka.AIOKafkaConsumer, tp: TopicPartition, offset: int, max_rows: int
-) -> Columns:
-    """Read records from `offset` on; none if nothing but a transaction marker is there."""
-    reader.assign([tp])
-    reader.seek(tp, offset)
-    while True:
-        found = await reader.getmany(tp, timeout_ms=int(READ_LOOK_S * 1000), max_records=max_rows)
-        if found.get(tp) or await reader.position(tp) > offset:
-            columns = Columns()
-            for record in found.get(tp, []):
-                columns.add(record)
-            return columns
+def _worker_id(folder: Path) -> str:
+    """Name kept in the state folder; made if there is none. Two workers never share a folder."""
+    path = folder / "worker-id"
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex)
+    return path.read_text()
 
 
 class Producer(driver.Producer):

@@ -26,7 +26,7 @@ ASK_WITHIN_S = 30.0
 """Seconds for one question to the cluster: far above what a healthy one takes."""
 
 LOOK_S = 0.05
-"""Seconds between looks for a topic that was just made: brokers learn of it one after the other."""
+"""Seconds between looks for what brokers learn of one after the other, a new topic for example."""
 
 BROKERS_CHOICE = -1
 """Replication factor: what the cluster is configured to give (Source: KIP-464)."""
@@ -119,11 +119,24 @@ class KafkaAdmin:
         )
         try:
             await admin.start()
-            return await asyncio.wait_for(work(admin), ASK_WITHIN_S)
+            return await asyncio.wait_for(_until_answered(admin, work), ASK_WITHIN_S)
         except (KafkaError, TimeoutError) as error:
             raise TransientError(f"Kafka at {self.url} does not answer: {error!r}") from error
         finally:
             await admin.close()
+
+
+async def _until_answered(
+    admin: AIOKafkaAdminClient, work: Callable[[AIOKafkaAdminClient], Awaitable[T]]
+) -> T:
+    """Ask again while brokers are electing: a new cluster has no group coordinator until somebody asks for one."""
+    while True:
+        try:
+            return await work(admin)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(LOOK_S)
 
 
 async def _create(admin: AIOKafkaAdminClient, name: str, partitions: int, *, compacted: bool) -> bool:

@@ -115,6 +115,8 @@ class LogFile:
 
     def _set_up(self, synchronous: str) -> None:
         self._db.execute(f"pragma page_size = {PAGE_BYTES}")
+        # Counts for a new file only; an older one keeps freed pages for what is appended next.
+        self._db.execute("pragma auto_vacuum = incremental")
         self._db.execute("pragma journal_mode = wal")
         self._db.execute(f"pragma synchronous = {'full' if synchronous == 'full' else 'normal'}")
         self._db.execute("pragma wal_autocheckpoint = 4000")
@@ -152,6 +154,15 @@ class LogFile:
         except BaseException:
             self._roll_back()
             raise
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Several statements that see one state, whatever is appended or trimmed meanwhile."""
+        self._db.execute("begin")
+        try:
+            yield
+        finally:
+            self._roll_back()
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:
@@ -281,15 +292,16 @@ class LogFile:
             None: nothing is there yet.
         """
         info = self._known(topic)
-        picked = self._pick(info, partition, offset, max_rows, max_bytes)
-        if not picked:
+        with self._looking():
+            picked = self._pick(info, partition, offset, max_rows, max_bytes)
+            marks = ", ".join("?" * len(picked))
+            rows = self._db.execute(
+                "select base_offset, count, time_us, offsets, lengths, keys, payload from batch"
+                f" where id in ({marks}) order by base_offset",
+                picked,
+            ).fetchall()
+        if not rows:
             return None
-        marks = ", ".join("?" * len(picked))
-        rows = self._db.execute(
-            "select base_offset, count, time_us, offsets, lengths, keys, payload from batch"
-            f" where id in ({marks}) order by base_offset",
-            picked,
-        ).fetchall()
         whole = _to_batch(self.log_id, topic, partition, rows, offset, epoch)
         skip = int(np.searchsorted(whole.offsets, offset))
         wanted = whole.rows(skip, min(len(whole), skip + max_rows))

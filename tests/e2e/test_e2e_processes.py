@@ -67,7 +67,7 @@ def total(scrape, name, **labels):
 
 
 def test_faust_worker_ingests_serves_and_commits_at_the_end(home, site):
-    """`faust -A k2app.app worker` is a worker like any other: ready, serving, and told to end it commits and exits 0."""
+    """`faust -A k2app.app worker` is a worker like any other: ready, serving; told to end, it commits and exits 0."""
     home.publish(trades(counting(3, 50)))
     with stopped(start_faust(home, "worker", "--loglevel", "info", **BY_ROWS)) as worker:
         wait_until(lambda: answers(site, "/health/ready"), "readiness")

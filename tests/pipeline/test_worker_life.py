@@ -181,7 +181,7 @@ def test_states_are_right_whatever_became_of_the_tables(home, damage):
         ("S0", 21): "ok",
         ("S1", 23): "gap",
         ("S1", 9): "late",
-        ("S0", 5): "duplicate",
+        ("S0", 5): "conflict",
     } == {(r["symbol"], r["sequence"]): r["sequence_flag"] for r in sequel}
 
 

@@ -19,7 +19,7 @@ def test_evicted_states_are_asked_of_the_lake(tmp_path):
 
     late = {(r["symbol"], r["sequence"]): r["sequence_flag"] for r in home.rows(Name.TRADES)[-60:]}
     assert "states_recalled" in printed
-    assert ("late", "duplicate") == (late["S0", 4], _flag(home, "S0", 2))
+    assert ("late", "conflict") == (late["S0", 4], _flag(home, "S0", 2))
     assert "gap" == late["S1", 12]
     assert "first" == late["S2", 1]
 

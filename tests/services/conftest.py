@@ -34,4 +34,6 @@ def registry_url(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path, kafka_url, registry_url):
     """A home on Kafka, with an exchange of its own."""
-    return MarketHome(tmp_path / "home", new_exchange(), K2_LOG_URL=kafka_url, K2_REGISTRY_URL=registry_url)
+    made = MarketHome(tmp_path / "home", new_exchange(), K2_LOG_URL=kafka_url, K2_REGISTRY_URL=registry_url)
+    yield made
+    made.close()

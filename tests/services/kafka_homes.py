@@ -1,20 +1,35 @@
 """K2 homes whose exchange, and so whose topics and consumer group, no other test has; on Kafka or embedded."""
 
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from faust.types import TP
 
 from k2app import topology
 from k2app.lake.catalog import open_catalog
 from k2app.lake.tables import Name
 from k2app.market.topics import DataType
 from k2app.settings import read_settings
+from k2app.stream.kafka_admin import servers
+from k2app.stream.kafka_reader import Reader
+from k2app.stream.kafka_sending import send_pairs
+from k2app.stream.log_file import records_from_pairs
 from k2app.stream.logs_by_url import open_log
 from k2app.stream.publisher import Outlet
 from k2app.stream.registry import open_registry
-from tests.pipeline.homes import Home, trades
+from tests.pipeline.homes import WORKER_S, Home
 
 EXCHANGE = """\
 [{name}]
@@ -35,12 +50,89 @@ def new_exchange() -> str:
     return f"x{uuid.uuid4().hex[:10]}"
 
 
+@dataclass
+class Worker:
+    """A running worker."""
+
+    process: subprocess.Popen
+    output: Path
+
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    def flushes(self) -> int:
+        """Commits to the lake so far, over all starts under this name."""
+        return self.printed().count('"event": "flushed"')
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self.process.send_signal(signal.SIGTERM)
+        assert 0 == self.process.wait(WORKER_S), self.printed()
+
+
+async def produce(url: str, tp: TP, pairs, **settings) -> None:
+    """Send records as they are; in a transaction that is given up if `settings` name one."""
+    producer = AIOKafkaProducer(bootstrap_servers=servers(url), **settings)
+    await producer.start()
+    try:
+        if "transactional_id" not in settings:
+            await send_pairs(producer, tp, pairs)
+            return
+        await producer.begin_transaction()
+        await send_pairs(producer, tp, pairs)
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+
+
+async def next_offsets(url: str, tps: list[TP]) -> dict[TP, int]:
+    """Next offset of each partition."""
+    reader = Reader(servers(url))
+    await reader.start()
+    try:
+        return await reader.next_offsets(tps)
+    finally:
+        await reader.stop()
+
+
+async def committed_offsets(url: str, group: str) -> dict[tuple[str, int], int]:
+    """Offsets that a consumer group has committed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+        return {tuple(tp): at.offset for tp, at in found.items()}
+    finally:
+        await admin.close()
+
+
+async def delete_before(url: str, tp: TP, offset: int) -> None:
+    """Let a log begin at `offset`, as retention would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(*tp): RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
+
+
+async def delete_topic(url: str, topic: str) -> None:
+    """Delete a topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+    finally:
+        await admin.close()
+
+
 class MarketHome(Home):
     """A home that serves one exchange; its log is what `environment` says, embedded if it says nothing."""
 
     def __init__(self, path: Path, exchange: str, *, partitions: int = 2, **environment: str) -> None:
         super().__init__(path, **environment)
         self.exchange = exchange
+        self.partitions = partitions
         self.topic = f"market.equities.trades.{exchange}"
         (path / "exchanges.toml").write_text(EXCHANGE.format(name=exchange, partitions=partitions))
         self.environment |= {"K2_EXCHANGES": exchange, "K2_CONSUMER_GROUP": f"k2-{exchange}"}
@@ -96,10 +188,43 @@ class MarketHome(Home):
         rows = rows.set_column(at, "exchange", pa.array([self.exchange] * rows.num_rows))
         return self.publisher.publish(self.outlet(data_type), rows)
 
-    def publish_numbers(self, numbers: list[tuple[str, int | None]], **options) -> None:
-        self.publish(trades(numbers, **options))
+    def publish_raw(self, pairs, *, topic: str | None = None, partition: int = 0) -> None:
+        topic = topic or self.topic
+        if self.opened.file is not None:
+            self.opened.file.append(topic, [records_from_pairs(partition, pairs)])
+        else:
+            asyncio.run(produce(self.settings.log_url, TP(topic, partition), pairs))
+
+    def ends(self, topic: str | None = None) -> dict[int, int]:
+        tps = [TP(topic or self.topic, p) for p in range(self.partitions)]
+        return {
+            tp.partition: end for tp, end in asyncio.run(next_offsets(self.settings.log_url, tps)).items()
+        }
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Offsets that the consumer group has committed."""
+        return asyncio.run(committed_offsets(self.settings.log_url, self.group))
 
     # --- workers
+
+    @contextlib.contextmanager
+    def worker(self, name: str = "first", **environment: str) -> Iterator["Worker"]:
+        """Run a worker with a state folder of its own until the end of the block; whatever it prints is kept."""
+        printed = self.path.with_name(f"{name}.out")
+        environment = self.environment | (self.beside(name) if name != "first" else {}) | environment
+        with printed.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "k2app.cli.k2", "worker"],
+                env=os.environ | environment,
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            yield Worker(process, printed)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
     def beside(self, name: str) -> dict[str, str]:
         """Environment of another worker of the same lake."""

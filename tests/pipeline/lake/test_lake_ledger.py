@@ -32,6 +32,7 @@ def row(load_id, state="reserved", at=0, last=9):
         "numbers": [{"symbol": "BHP", "trading_date": MONDAY_US // 86_400_000_000, "first": 1, "last": last}],
         "sent": [{"topic": TOPIC, "partition": 0, "start": 0, "end": 9}],
         "log_id": LOG,
+        "reason": None,
     }
 
 

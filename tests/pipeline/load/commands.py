@@ -1,5 +1,6 @@
 """`k2 load` for tests: in this process where one is enough, and what came to be on the log and in the ledger."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import schemas
 from k2app.avro.decode import decode
 from k2app.avro.schema import parse
-from k2app.cli import k2
+from k2app.cli import k2, k2_query
 from k2app.lake.ledger import read_loads
 from k2app.lake.tables import Name
 from k2app.load import ledger
@@ -37,21 +38,35 @@ class Done(NamedTuple):
 class Command:
     """`k2 load` on one home, from within one folder."""
 
-    def __init__(self, home, folder, monkeypatch, capsys):
+    def __init__(self, home, folder, monkeypatch, capsysbinary):
         self.home, self.folder = home, folder
-        self._monkeypatch, self._capsys = monkeypatch, capsys
+        self._monkeypatch, self._capsysbinary = monkeypatch, capsysbinary
         monkeypatch.chdir(folder)
 
     def __call__(self, *arguments, **environment) -> Done:
         """Run in this process: a second and a half sooner."""
+        return self._run(k2.main, ("k2", "load", *map(str, arguments)), environment)
+
+    def other(self, *arguments) -> Done:
+        """Run another command of `k2` in this process."""
+        return self._run(k2.main, ("k2", *arguments), {})
+
+    def ask(self, *arguments) -> dict:
+        """Run `k2-query` in this process; its answer."""
+        done = self._run(k2_query.main, ("k2-query", *arguments, "-o", "json"), {})
+        assert 0 == done.status, done.err
+        return json.loads(done.out)
+
+    def _run(self, main, arguments, environment) -> Done:
         with self._monkeypatch.context() as patch:
             for name, value in (self.home.environment | environment).items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["k2", "load", *map(str, arguments)])
-            self._capsys.readouterr()
+            patch.setattr(sys, "argv", list(arguments))
+            self._capsysbinary.readouterr()
             with pytest.raises(SystemExit) as ended:
-                k2.main()
-        return Done(ended.value.code or 0, *self._capsys.readouterr())
+                main()
+        out, err = self._capsysbinary.readouterr()
+        return Done(ended.value.code or 0, out.decode(), err.decode())
 
     def process(self, *arguments, **environment) -> subprocess.Popen:
         """Start a process of its own."""

@@ -1,7 +1,9 @@
 """`k2 load` as a person meets it: what it prints, refuses, keeps, and leaves alone."""
 
+import gzip
 import json
 import os
+import random
 import re
 import shutil
 import threading
@@ -9,7 +11,7 @@ import threading
 import pytest
 
 from k2app.lake.tables import Name
-from k2app.load import ledger
+from k2app.load import ledger, reservations
 from tests.pipeline.load.commands import ASX_FILES, asx_trades, ledger_rows, on_log
 
 ASX = ("--profile", "asx", "--type", "trades", "--symbol", "KTO")
@@ -116,9 +118,7 @@ def test_a_later_file_is_looked_at_before_the_first_is_loaded(files, home):
 
 def test_a_pipe_is_refused(files):
     """A file is read twice; what can be read once only would hang."""
-    keeper = os.open(files.folder / "pipe.csv", os.O_RDWR)
     done = files("pipe.csv", *ASX)
-    os.close(keeper)
     assert 2 == done.status
     assert "pipe.csv is not a file on a disk" in done.err
 
@@ -221,7 +221,7 @@ def test_a_dry_run_changes_nothing(k2, home):
 
 def test_a_dry_run_tells_that_numbers_go_on(k2):
     """A corrected copy of a file is another file: before it doubles the rows, the trial says so."""
-    k2("a.csv" if k2.write("a.csv", asx_trades(3)) else "", *ASX)
+    k2(k2.write("a.csv", asx_trades(3)), *ASX)
     k2.write("corrected.csv", asx_trades(3, price=2))
     told = "  KTO on 2014-03-10: rows of another file came before; numbered from 4 on\n"
     assert told in k2("corrected.csv", *ASX, "--dry-run").out
@@ -324,6 +324,31 @@ def test_a_second_copy_that_nothing_would_tell_is_refused(k2, home, kind):
     assert 2 * rows == len(on_log(home))
 
 
+def test_an_unfinished_load_that_nothing_would_tell_is_taken_back(k2, home):
+    """A packed file cut off in its middle: the line says how many rows were sent, and how they are taken back."""
+    whole = gzip.compress(
+        HEADER.encode()
+        + b"".join(b"A,2026-01-05T10:00:00Z,1.5,%d,\n" % random.getrandbits(40) for _ in range(9000))
+    )
+    (k2.folder / "cut.csv.gz").write_bytes(whole[:-3000])
+    home.environment["K2_LOAD_BLOCK_BYTES"] = "65536"
+    unsequenced = (*K2, "--sequence", "none")
+    done = k2("cut.csv.gz", *unsequenced)
+    assert (2, "") == (done.status, done.out)
+    assert "cut.csv.gz cannot be read to its end" in done.err
+    [rows, load] = re.search(
+        r"; ([\d,]+) rows before it are on the log, `k2 retract (\w{32})`", done.err
+    ).groups()
+    assert int(rows.replace(",", "")) == len(on_log(home)) > 0
+
+    done = k2("cut.csv.gz", *unsequenced)
+    assert 2 == done.status
+    assert "cut.csv.gz was begun at " in done.err
+    assert f"`k2 retract {load}` takes back what was sent, and the file can be loaded anew" in done.err
+    assert 0 == k2.other("retract", load).status
+    assert "cut.csv.gz cannot be read to its end" in k2("cut.csv.gz", *unsequenced).err
+
+
 def test_numbers_of_the_source_are_kept(k2, home):
     """A second load sends them again; the worker tells the copies."""
     k2.write("k2.csv", K2_ROWS)
@@ -335,8 +360,6 @@ def test_numbers_of_the_source_are_kept(k2, home):
 def test_the_ledger_is_read_once_for_many_files(k2, home, monkeypatch):
     """A folder of small files does not read it again for each: what a process adds it knows."""
     reads = []
-    from k2app.load import reservations
-
     true_read = reservations.read_loads
     monkeypatch.setattr(reservations, "read_loads", lambda table: reads.append(1) or true_read(table))
     names = [k2.write(f"{i}.csv", asx_trades(1, price=i + 1)) for i in range(4)]

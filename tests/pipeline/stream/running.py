@@ -74,9 +74,8 @@ async def flushed_all(app):
     """Read to the end of the log, and commit."""
     ingest, ends = trades_of(app), await app.log_ends()
     while not ingest.drained(ends):
-        await until(lambda: ingest.read_past(ends) or ingest.trouble, "read to the end")
+        await until(lambda: ingest.ready and ingest.read_past(ends), "read to the end")
         await ingest.flush()
-        await until(lambda: ingest.ready, "recovered")
 
 
 async def read_all(app):

@@ -112,6 +112,27 @@ async def test_fenced_worker_stands_down_and_reads_from_the_new_floor(home):
     judged_once(home)
 
 
+async def test_rows_read_while_a_fenced_flush_was_on_its_way_are_void_too(home):
+    """What was judged by the states of a flush that failed goes with it, and comes back once, judged anew."""
+    home.publish(trades(NUMBERS))
+    number = partition_with_rows(home)
+    async with running(home, flush=HELD) as app:
+        await read_all(app)
+        gate = Gate(writer_of(app), "commit_main")
+        flushing = asyncio.ensure_future(trades_of(app).flush())
+        await until(gate.reached.is_set, "the commit")
+        end = home.ends()[number]
+        home.publish(trades(SEQUEL))
+        await read_all(app)
+        assert len(SEQUEL) == trades_of(app)._buffer.records
+        rival_commit(home, app, number, end=end // 2)
+        gate.open()
+        await flushing
+        assert 1 == outcomes(app, "fenced")
+        await flushed_all(app)
+    judged_once(home)
+
+
 async def test_stop_commits_what_is_buffered(home):
     """Stopping is giving up every partition: the buffer goes to the lake first."""
     home.publish(trades(NUMBERS))

@@ -86,7 +86,9 @@ def what_is_there(settings):
     """Topics, subjects and tables, by their identities."""
     log = LogFile(settings.home / "log.db")
     topics = {t: log.subject_schemas(t.name) for t in log.topics()}
-    subjects = {s: log.subject_schemas(s) for s in ("market.equities.trades-value", "market.crypto.quotes-value")}
+    subjects = {
+        s: log.subject_schemas(s) for s in ("market.equities.trades-value", "market.crypto.quotes-value")
+    }
     catalog = open_catalog(settings)
     tables = {name: catalog.load_table((settings.lake.namespace, name)).metadata for name in SPECS}
     found = (log.log_id, topics, subjects, tables)

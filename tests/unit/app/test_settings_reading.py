@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from k2app.errors import OperatorError
 from k2app.settings import Settings, read_settings, variables
 
-SECRET = "s3cr3t-of-the-lake"
+SHOWN_NEVER = "s3cr3t-of-the-lake"
 
 
 @pytest.fixture(autouse=True)
@@ -59,20 +60,20 @@ def other_value(path, tmp_path):
     default = Settings()
     for part in path:
         default = getattr(default, part)
-    literal = {"synchronous": "normal", "level": "debug", "format": "json"}
-    if path[-1] in literal:
-        return literal[path[-1]], literal[path[-1]]
-    if path[-1] in {"on_hole", "on_new_log"}:
-        return "continue", "continue"
+    texts = {
+        "synchronous": "normal",
+        "level": "debug",
+        "format": "json",
+        "on_hole": "continue",
+        "on_new_log": "continue",
+    }
+    if path[-1] in texts:
+        return texts[path[-1]], texts[path[-1]]
     if path[-1] in {"home", "exchanges_file"}:
         return str(tmp_path / "there"), tmp_path / "there"
-    if isinstance(default, bool):
-        return str(not default).lower(), not default
-    if isinstance(default, int | float):
-        return str(default + 1), default + 1
-    if isinstance(default, dict):
-        return '{"a": "b"}', {"a": "b"}
-    return "other", "other"
+    values = {bool: not default, dict: {"a": "b"}}
+    value = values.get(type(default), default + 1 if isinstance(default, int | float) else "other")
+    return value if isinstance(value, str) else json.dumps(value), value
 
 
 @pytest.mark.parametrize(
@@ -146,13 +147,13 @@ def test_settings_are_frozen():
 
 def test_secrets_are_not_shown(monkeypatch):
     """Neither the text of the settings nor the catalog's URI for people holds a password."""
-    monkeypatch.setenv("K2_LAKE_URI", f"postgresql+psycopg2://k2:{SECRET}@db:5432/k2")
-    monkeypatch.setenv("K2_REGISTRY_PASSWORD", SECRET)
+    monkeypatch.setenv("K2_LAKE_URI", f"postgresql+psycopg2://k2:{SHOWN_NEVER}@db:5432/k2")
+    monkeypatch.setenv("K2_REGISTRY_PASSWORD", SHOWN_NEVER)
     settings = read_settings()
     for text in (repr(settings), str(settings), settings.model_dump_json(), settings.shown_catalog_uri):
-        assert SECRET not in text
+        assert SHOWN_NEVER not in text
     assert settings.shown_catalog_uri.startswith("postgresql+psycopg2://k2:***@db:5432/")
-    assert SECRET in settings.catalog_uri
+    assert SHOWN_NEVER in settings.catalog_uri
 
 
 def test_everything_that_is_not_set_lives_in_home(monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """Record batches as the log would hand them over, made of trades, quotes or raw bytes."""
 
+from itertools import pairwise
+
 import numpy as np
 
 import schemas
@@ -34,7 +36,7 @@ def messages(rows, data_type=DataType.TRADES, schema_id=SCHEMA_ID):
     """Values of the messages of these rows."""
     encoded = encode(rows, reader(data_type), schema_id)
     data, bounds = encoded.data.tobytes(), encoded.offsets.tolist()
-    return [data[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [data[a:b] for a, b in pairwise(bounds)]
 
 
 def batch_of(values, *, of=None, first=0, offsets=None):

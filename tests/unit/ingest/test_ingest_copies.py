@@ -49,13 +49,11 @@ def expected(lake, rows):
     visible, out = [content for content, flag, _ in lake if flag != "duplicate"], []
     for content, flag, epoch in rows:
         asked = flag in ("duplicate", "regressed", "uncertain") or epoch > (1 if flag == "reset" else 0)
-        if asked and content in visible:
-            flag = "duplicate"
-        elif flag == "duplicate":
-            flag = "conflict"
-        if flag != "duplicate":
+        copied = asked and content in visible
+        settled = "duplicate" if copied else "conflict" if flag == "duplicate" else flag
+        if settled != "duplicate":
             visible.append(content)
-        out.append(flag)
+        out.append(settled)
     return out
 
 

@@ -69,7 +69,7 @@ def test_hole_is_named_or_recorded():
     """Offsets gone from the log stop the worker, or are recorded as a hole that ends where reading starts."""
     log = LogBounds(7, 9)
     with pytest.raises(
-        OperatorError, match="starts at 7, the lake ends at 4: 3 offsets are gone.*K2_ON_HOLE"
+        OperatorError, match=r"starts at 7, the lake ends at 4: 3 offsets are gone.*K2_ON_HOLE"
     ):
         position(HERE, floors(log_a=4), log, Policy(on_new_log="continue"))
     assert Position(7, (4, 7)) == position(HERE, floors(log_a=4), log, Policy(on_hole="continue"))

@@ -1,5 +1,7 @@
 """However a partition's messages are cut into batches and flushes, the lake is the same."""
 
+from itertools import pairwise
+
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def ingest(values, offsets, cuts, flushes):
     part = Partition(LOG, source(), 0, 0, States.empty(), 0, 30)
     buffer, ranges = Buffer(Name.TRADES), []
     bounds = sorted({0, len(values), *(c for c in cuts if c < len(values))})
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(bounds):
         batch = batch_of(values[start:end], offsets=offsets[start:end])
         done = process(batch, part.source, part.states, WRITERS, {})
         part.take(batch, done)
@@ -69,6 +71,6 @@ def test_batches_and_flushes_of_any_size_give_the_same_lake(records, skips, cuts
     rows, letters, _ = parts
     assert offsets == sorted(r["offset"] for r in (*rows, *letters))
     assert (0, last.end) == (ranges[0].start, ranges[-1].end)
-    assert all(a.end == b.start for a, b in zip(ranges[:-1], ranges[1:], strict=True))
+    assert all(a.end == b.start for a, b in pairwise(ranges))
     assert last.skipped == sum(r.skipped for r in ranges)
     assert last.fingerprint == ranges[-1].fingerprint

@@ -157,7 +157,7 @@ LAST_US = 253_402_300_799_999_999
 def epoch_model(number, units):
     """Microseconds since 1970 of one integer, or None."""
     fitting = [u for u in units if len(units) == 1 or LIMITS[u][0] <= abs(number) < LIMITS[u][1]]
-    if not fitting or abs(number) >= 2**63:
+    if not fitting or not -(2**63) <= number < 2**63:
         return None
     us = number * TO_NS[fitting[0]] // 1000
     return us if -62_135_596_800_000_000 <= us <= LAST_US else None

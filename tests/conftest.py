@@ -1,0 +1,7 @@
+"""What holds for every test."""
+
+from hypothesis import HealthCheck, settings
+
+# No test depends on speed: a busy machine must not fail one.
+settings.register_profile("k2", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("k2")
