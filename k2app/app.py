@@ -308,7 +308,7 @@ def _retention(app: K2App, file: LogFile, catalog: Catalog) -> Retention:
     return Retention(
         lambda: LogSpace(file.path, synchronous=settings.log.synchronous),
         lambda: lake_floors(catalog, settings, file.log_id),
-        lambda: all(ingest.ready for ingest in app.ingests.values()),
+        lambda: all(ingest.reading for ingest in app.ingests.values()),
         Keep(settings.log.keep_hours, settings.log.keep_bytes),
         _now_us,
         app.fail,

@@ -93,7 +93,7 @@ async def _serve(app: K2App, *, drain: bool) -> None:
 
 async def _drain(app: K2App) -> None:
     """Wait until everything that the log held at the start is in the lake."""
-    await _until(lambda: all(ingest.ready for ingest in app.ingests.values()))
+    await _until(lambda: all(ingest.reading for ingest in app.ingests.values()))
     ends = await app.log_ends()
     logger.info("draining", records_in_log=sum(ends.values()))
     await asyncio.gather(*(_drain_one(ingest, ends) for ingest in app.ingests.values()))

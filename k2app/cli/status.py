@@ -94,7 +94,7 @@ def _head(status: Status) -> Text:
         if not status.lag_rows
         else f"{status.lag_rows:,} rows are not in the lake yet"
     )
-    return Text(f"{status.home} at {status.at:%Y-%m-%d %H:%M:%S} UTC · {worker} · {lag}", overflow="fold")
+    return Text(f"{status.home} at {status.at:%Y-%m-%d %H:%M:%S} UTC\n{worker} · {lag}", overflow="fold")
 
 
 def _partitions(partitions: list[PartitionStatus]) -> RenderableType:

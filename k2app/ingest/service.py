@@ -319,9 +319,9 @@ class Ingest:
         return self._restore_trouble or self._flush_trouble
 
     @property
-    def ready(self) -> bool:
+    def reading(self) -> bool:
         """Whether every wanted partition is being read."""
-        return self._wanted <= set(self._partitions) and self.trouble is None
+        return self._wanted <= set(self._partitions)
 
     def not_ready(self) -> list[str]:
         """Reasons why some partition is not being read; none: all are."""

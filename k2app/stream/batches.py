@@ -277,7 +277,7 @@ class BatchConsumerMixin:
 
     async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
         """Offset after the last record of each partition, as of now: what a reader that is done has reached."""
-        ends: Mapping[TP, int] = await super().highwaters(*partitions)  # type: ignore[misc]  # the driver's
+        ends: Mapping[TP, int] = await self.highwaters(*partitions)  # type: ignore[attr-defined]  # the driver's
         return ends
 
     def ack(self, message: Any) -> bool:

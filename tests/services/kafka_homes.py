@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 from faust.types import TP
 
 from k2app import topology
@@ -22,7 +22,7 @@ from k2app.lake.catalog import open_catalog
 from k2app.lake.tables import Name
 from k2app.market.topics import DataType
 from k2app.settings import read_settings
-from k2app.stream.kafka_admin import servers
+from k2app.stream.kafka_admin import KafkaAdmin, servers
 from k2app.stream.kafka_reader import Reader
 from k2app.stream.kafka_sending import send_pairs
 from k2app.stream.log_file import records_from_pairs
@@ -70,17 +70,12 @@ class Worker:
         assert 0 == self.process.wait(WORKER_S), self.printed()
 
 
-async def produce(url: str, tp: TP, pairs, **settings) -> None:
-    """Send records as they are; in a transaction that is given up if `settings` name one."""
-    producer = AIOKafkaProducer(bootstrap_servers=servers(url), **settings)
+async def produce(url: str, tp: TP, pairs) -> None:
+    """Send records as they are."""
+    producer = AIOKafkaProducer(bootstrap_servers=servers(url))
     await producer.start()
     try:
-        if "transactional_id" not in settings:
-            await send_pairs(producer, tp, pairs)
-            return
-        await producer.begin_transaction()
         await send_pairs(producer, tp, pairs)
-        await producer.abort_transaction()
     finally:
         await producer.stop()
 
@@ -95,35 +90,21 @@ async def next_offsets(url: str, tps: list[TP]) -> dict[TP, int]:
         await reader.stop()
 
 
-async def committed_offsets(url: str, group: str) -> dict[tuple[str, int], int]:
-    """Offsets that a consumer group has committed."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
-    await admin.start()
-    try:
-        found = await admin.list_consumer_group_offsets(group)
-        return {tuple(tp): at.offset for tp, at in found.items()}
-    finally:
-        await admin.close()
+def asked(url: str, work):
+    """Ask the cluster something."""
+    return KafkaAdmin(url)._ask(work)
 
 
-async def delete_before(url: str, tp: TP, offset: int) -> None:
+def delete_before(url: str, tp: TP, offset: int) -> None:
     """Let a log begin at `offset`, as retention would."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
-    await admin.start()
-    try:
-        await admin.delete_records({TopicPartition(*tp): RecordsToDelete(before_offset=offset)})
-    finally:
-        await admin.close()
+    asked(
+        url, lambda admin: admin.delete_records({TopicPartition(*tp): RecordsToDelete(before_offset=offset)})
+    )
 
 
-async def delete_topic(url: str, topic: str) -> None:
+def delete_topic(url: str, topic: str) -> None:
     """Delete a topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers(url))
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-    finally:
-        await admin.close()
+    asked(url, lambda admin: admin.delete_topics([topic]))
 
 
 class MarketHome(Home):
@@ -173,8 +154,11 @@ class MarketHome(Home):
         return self.opened.publisher()
 
     def close(self) -> None:
+        """Close the log; it is opened again when it is asked for."""
         if "publisher" in self.__dict__:
             self.publisher.close()
+        for name in ("publisher", "opened"):
+            self.__dict__.pop(name, None)
 
     def outlet(self, data_type: DataType = DataType.TRADES) -> Outlet:
         topic, _ = topology.topics(self.settings).topic(self.exchange, data_type)
@@ -203,7 +187,8 @@ class MarketHome(Home):
 
     def committed(self) -> dict[tuple[str, int], int]:
         """Offsets that the consumer group has committed."""
-        return asyncio.run(committed_offsets(self.settings.log_url, self.group))
+        found = asked(self.settings.log_url, lambda admin: admin.list_consumer_group_offsets(self.group))
+        return {tuple(tp): at.offset for tp, at in found.items()}
 
     # --- workers
 

@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from commands import csv, k2, k2_json, load, load_id
 from homes import QUOTES, REFERENCE, TRADES, Home, counting, stopped, trades, wait_until
 
 from k2app.cli.status import WIDTH
+
+WATCHED_S = 60.0
+"""Deadline of a watched status: far above the seconds that two looks take."""
 
 
 def of_topic(status, topic):
@@ -82,15 +86,19 @@ def test_watch_until_interrupted(home, form):
         stderr=subprocess.PIPE,
         text=True,
     )
-    mark = "no worker is running" if form == "table" else '"running": false'
-    looks = 0
-    while looks < 2:
-        line = watch.stdout.readline()
-        assert line, watch.stderr.read()
-        looks += mark in line
-    watch.send_signal(signal.SIGINT)
-    _, errors = watch.communicate(timeout=30)
-    assert (0, "") == (watch.returncode, errors)
+    deadline = threading.Timer(WATCHED_S, watch.kill)
+    deadline.start()
+    with stopped(watch):
+        mark = "no worker is running" if form == "table" else '"running": false'
+        looks = 0
+        while looks < 2:
+            line = watch.stdout.readline()
+            assert line, watch.stderr.read()
+            looks += mark in line
+        watch.send_signal(signal.SIGINT)
+        _, errors = watch.communicate()
+        assert (0, "") == (watch.returncode, errors)
+    deadline.cancel()
 
 
 @pytest.mark.parametrize(

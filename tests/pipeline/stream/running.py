@@ -55,7 +55,7 @@ async def running(home, **groups):
     app.on_failure = fail
     await app.start()
     try:
-        await until(lambda: trades_of(app).ready and app.consumer.assignment(), "partitions restored")
+        await until(lambda: trades_of(app).reading and app.consumer.assignment(), "partitions restored")
         yield app
     finally:
         await app.stop()
@@ -74,7 +74,7 @@ async def flushed_all(app):
     """Read to the end of the log, and commit."""
     ingest, ends = trades_of(app), await app.log_ends()
     while not ingest.drained(ends):
-        await until(lambda: ingest.ready and ingest.read_past(ends), "read to the end")
+        await until(lambda: ingest.reading and ingest.read_past(ends), "read to the end")
         await ingest.flush()
 
 

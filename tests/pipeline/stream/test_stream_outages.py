@@ -84,7 +84,7 @@ async def test_catalog_away_for_a_while(home, catalog_of_app):
         assert ingest._buffer.records <= 2 * 50 + 2 * 20
         assert [] == [p for p in app.consumer.positions.partitions if p.topic == TRADES]
         catalog.down = False
-        await until(lambda: ingest.ready, "recovery")
+        await until(lambda: ingest.reading, "recovery")
         await flushed_all(app)
         assert [] == await app.readiness()
         assert outcomes(app, "failed") >= 1

@@ -72,7 +72,7 @@ async def test_resubscription_reads_every_record_once(home):
         await resubscribe(app)
         assert generation + 1 == app.consumer_generation_id
         home.publish(trades(SEQUEL))
-        await until(lambda: trades_of(app).ready and trades_of(app)._partitions, "assigned again")
+        await until(lambda: trades_of(app).reading and trades_of(app)._partitions, "assigned again")
         await flushed_all(app)
     judged_once(home)
 
@@ -89,7 +89,7 @@ async def test_buffer_is_dropped_at_the_deadline_and_read_again(home, step):
         assert time.monotonic() - begun < WITHIN_S / 2
         assert gate.reached.is_set()
         assert {} == home.floors()
-        await until(lambda: trades_of(app).ready and trades_of(app)._partitions, "assigned again")
+        await until(lambda: trades_of(app).reading and trades_of(app)._partitions, "assigned again")
         gate.open()
         home.publish(trades(SEQUEL))
         await flushed_all(app)
@@ -106,7 +106,7 @@ async def test_fenced_worker_stands_down_and_reads_from_the_new_floor(home):
         await trades_of(app).flush()
         assert 1 == outcomes(app, "fenced")
         home.publish(trades(SEQUEL))
-        await until(lambda: trades_of(app).ready, "restored")
+        await until(lambda: trades_of(app).reading, "restored")
         await flushed_all(app)
         assert [] == await app.readiness()
     judged_once(home)
