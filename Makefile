@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test test-data check format bench docs clean
+.PHONY: help setup lock demo test services test-data crash check format bench docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,10 +30,16 @@ demo: setup ## Generate a market, load it, ingest it, compare with what was inje
 	$(BIN)/python demo/run.py
 
 test: setup ## Every test that needs nothing outside the repository
-	$(BIN)/python -m pytest -n 2 -m "not real_data"
+	$(BIN)/python -m pytest -n 2 -m "not real_data and not services"
+
+services: setup ## Tests on a real Kafka and schema registry (needs Java and Maven: tests/services/install.sh)
+	$(BIN)/python -m pytest -m services tests/services
 
 test-data: setup ## The tests on real exchange files (K2_TEST_DATA, default ../shared/data)
 	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -m real_data
+
+crash: setup ## The long storm: a million rows, the worker killed 100 times
+	$(BIN)/python tests/storm/crash.py
 
 check: setup ## Formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

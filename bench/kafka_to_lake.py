@@ -3,8 +3,9 @@
     python bench/kafka_to_lake.py [--rows 2000000] [--symbols 100 5000]
 
 The same trades as `log_to_lake.py`. `k2 worker --drain` is timed from its start to its end, start-up included, and
-once more on an empty rest: what a start costs. Prints a table, writes `bench-out/kafka_to_lake.json`. Broker and
-registry come from `tests/services` (they need Java and Maven).
+once more with nothing left to do: what a start costs. (Before both it runs once on empty topics: a new cluster takes
+seconds to make the changelogs and its own topics.) Prints a table, writes `bench-out/kafka_to_lake.json`. Broker and
+registry come from `tests/services`; they need Java and Maven.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def measure(rows: int, symbols: int) -> dict[str, float]:
         home = Path(folder)
         with servers.kafka(home / "kafka") as log_url, servers.registry(home / "registry") as registry_url:
             settings = read_settings(home=home, log={"url": log_url}, registry={"url": registry_url})
+            publish(settings, 0, symbols)
+            work(settings)
             published_s = publish(settings, rows, symbols)
             took_s = work(settings)
             start_s = work(settings)

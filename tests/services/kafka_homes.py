@@ -60,6 +60,9 @@ class Worker:
     def printed(self) -> str:
         return self.output.read_text()
 
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
     def flushes(self) -> int:
         """Commits to the lake so far, over all starts under this name."""
         return self.printed().count('"event": "flushed"')
@@ -78,6 +81,24 @@ async def produce(url: str, tp: TP, pairs) -> None:
         await send_pairs(producer, tp, pairs)
     finally:
         await producer.stop()
+
+
+def read_all(url: str, tp: TP) -> list[tuple[int, bytes | None, bytes | None]]:
+    """Offset, key and value of every record of a partition."""
+
+    async def read() -> list[tuple[int, bytes | None, bytes | None]]:
+        reader, found = Reader(servers(url)), []
+        await reader.start()
+        try:
+            end = (await reader.next_offsets([tp]))[tp]
+            while len(found) < end:
+                columns = await reader.read(tp, len(found), end)
+                found += zip(columns.offsets, columns.keys, columns.values, strict=True)
+        finally:
+            await reader.stop()
+        return found
+
+    return asyncio.run(read())
 
 
 async def next_offsets(url: str, tps: list[TP]) -> dict[TP, int]:
@@ -149,6 +170,11 @@ class MarketHome(Home):
         )
         return log
 
+    def made_topics(self) -> list[str]:
+        """Topics that opening made."""
+        _ = self.opened
+        return self.made.topics
+
     @cached_property
     def publisher(self):
         return self.opened.publisher()
@@ -210,6 +236,20 @@ class MarketHome(Home):
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+    def k2(self, *arguments: str) -> str:
+        """Run a command of `k2`; returns what it printed."""
+        command = [sys.executable, "-m", "k2app.cli.k2", *arguments]
+        done = subprocess.run(
+            command,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=WORKER_S,
+            check=False,
+        )
+        assert 0 == done.returncode, done.stderr
+        return done.stdout
 
     def beside(self, name: str) -> dict[str, str]:
         """Environment of another worker of the same lake."""

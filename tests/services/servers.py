@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -96,19 +97,39 @@ def kafka_again(folder: Path) -> Iterator[None]:
     """Run the broker whose storage is in `folder`."""
     classpath = (home() / "kafka.classpath").read_text().strip()
     properties = folder / "server.properties"
-    settings = dict(line.split("=", 1) for line in properties.read_text().splitlines())
-    url = settings["advertised.listeners"].replace("PLAINTEXT", "kafka")
-    admin, port = KafkaAdmin(url), int(url.rpartition(":")[2])
+    port = _port(folder)
+    admin = KafkaAdmin(f"kafka://127.0.0.1:{port}")
     command = [tool("java"), "-Xms256m", "-Xmx512m", "-cp", classpath, "kafka.Kafka", properties]
 
     def answers() -> bool:
-        with contextlib.suppress(OSError, TransientError):
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return bool(admin.cluster_id())
+        with contextlib.suppress(TransientError):
+            return _is_open(port) and bool(admin.cluster_id())
         return False
 
-    with running(command, folder / "kafka.out", answers):
+    with running(command, folder / "kafka.out", answers) as process:
+        (folder / "kafka.pid").write_text(str(process.pid))
         yield
+
+
+def stop_kafka(folder: Path) -> None:
+    """Stop the broker whose storage is in `folder`, before its block ends, and wait for its port."""
+    os.kill(int((folder / "kafka.pid").read_text()), signal.SIGTERM)
+    deadline = time.monotonic() + STOP_WITHIN_S
+    while _is_open(_port(folder)):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Kafka did not stop within {STOP_WITHIN_S} s")
+        time.sleep(0.1)
+
+
+def _port(folder: Path) -> int:
+    settings = dict(line.split("=", 1) for line in (folder / "server.properties").read_text().splitlines())
+    return int(settings["advertised.listeners"].rpartition(":")[2])
+
+
+def _is_open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -132,7 +153,7 @@ def registry(folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def running(
     command: list[object], output: Path, answers: Callable[[], bool], **environment: str
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until it answers, and until the end of the block."""
     with output.open("ab") as out:
         process = subprocess.Popen(
@@ -140,7 +161,7 @@ def running(
         )
     try:
         _wait_for(process, output, answers)
-        yield
+        yield process
     finally:
         process.terminate()
         try:

@@ -91,8 +91,7 @@ def test_worker_joins_and_leaves(shared, tmp_path):
 def test_worker_is_killed(shared, tmp_path):
     """One of two workers is killed while it writes: the other takes its partitions from where the lake ends."""
     with shared.worker() as first, shared.worker("second", K2_FAULT="main-committed:2") as second:
-        killed = lambda: second.process.poll() is not None  # noqa: E731 - short
-        rounds = publish_until(shared, 0, killed, "the second worker killed in its second flush")
+        rounds = publish_until(shared, 0, second.ended, "the second worker killed in its second flush")
         publish_round(shared, rounds)
         wait_until(lambda: all_committed(shared), "everything in the lake", MOVE_S)
         first.stop()
@@ -104,8 +103,7 @@ def test_killed_worker_comes_back(shared, tmp_path):
     """A worker that is started again after a crash has its partitions back before they pass to others."""
     with shared.worker() as first:
         with shared.worker("second", K2_FAULT="states-written") as second:
-            killed = lambda: second.process.poll() is not None  # noqa: E731 - short
-            rounds = publish_until(shared, 0, killed, "the second worker killed in its first flush")
+            rounds = publish_until(shared, 0, second.ended, "the second worker killed in its first flush")
         publish_round(shared, rounds)
         with shared.worker("second") as second:
             wait_until(lambda: second.flushes() > 0, "the second worker at work again", BACK_S)

@@ -1,26 +1,28 @@
-"""Running the commands in a home, as a person does."""
+"""Running the commands in a home, as a person does, but within the test's process: most of a command is its start."""
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
 
-MODULES = {"k2": "k2app.cli.k2", "k2-query": "k2app.cli.k2_query"}
+from typer.testing import CliRunner
+
+from k2app.cli import k2 as k2_cli
+from k2app.cli import k2_query
+from k2app.errors import K2Error
+
+APPS = {"k2": k2_cli.app, "k2-query": k2_query.app}
 
 
 def k2(home, *arguments, program="k2", status=0, **environment):
-    """Run a command; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", MODULES[program], *arguments],
-        env=os.environ | home.environment | {"K2_LOGS_LEVEL": "warning"} | environment,
-        cwd=home.path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert status == done.returncode, (arguments, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
+    """Run a command; returns what it printed, or the error that it ends with."""
+    quiet = {"K2_LOGS_LEVEL": "warning"}
+    with contextlib.chdir(home.path):
+        done = CliRunner().invoke(APPS[program], arguments, env=home.environment | quiet | environment)
+    if isinstance(done.exception, K2Error):
+        assert status == k2_cli.OPERATOR_EXIT, done.exception
+        return f"k2: {done.exception}"
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert status == done.exit_code, (arguments, done.output)
     return done.stdout if status == 0 else done.stderr
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from commands import MODULES, csv, k2, k2_json, load, load_id
+from commands import APPS, csv, k2, k2_json, load, load_id
 from homes import TRADES, counting, stopped, trades, wait_until
 from typer.main import get_command
 
@@ -41,7 +41,7 @@ def test_states_are_compared_dropped_and_rebuilt(home):
 
 
 def test_wrong_states_are_found(home):
-    """States that are not what the lake's rows make are named, though their digest may be right."""
+    """States that were changed behind the worker's back are told by their digest."""
     home.publish(trades(counting(1, 20)))
     home.drain()
     ((_, partition),) = home.floors()
@@ -139,7 +139,7 @@ def test_examples_of_the_help_run(home, example):
     """Each is typed as the help shows it, but for the id of a load."""
     load(home, csv(home, "a.csv", [(0, "10", 1)]))
     program, *arguments = shlex.split(example.replace("3f2a9c41b7d0", load_id(home)[:12]))
-    assert program in MODULES
+    assert program in APPS
     assert k2(home, *arguments, program=program)
 
 
