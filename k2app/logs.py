@@ -63,7 +63,9 @@ def faust_config(settings: LogsSettings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"k2": {"()": formatter, "settings": settings}},
-        "handlers": {"k2": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "k2"}},
+        "handlers": {
+            "k2": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "k2"}
+        },
         "root": {"level": settings.level.upper(), "handlers": ["k2"]},
     }
 

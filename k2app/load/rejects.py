@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from k2app.errors import OperatorError
 from k2app.load.reader import Reject
 
 
@@ -34,22 +36,37 @@ class RejectsFile:
         self._file: IO[bytes] | None = None
 
     def write(self, rejects: Iterable[Reject]) -> None:
-        """Append rejected rows."""
-        for one in rejects:
-            self._open().write(json.dumps(to_json(one)).encode() + b"\n")
-            self.rows += 1
+        """Append rejected rows.
+
+        Raises
+        ------
+        OperatorError
+            The file cannot be written.
+        """
+        with self._writing():
+            for one in rejects:
+                self._open().write(json.dumps(to_json(one)).encode() + b"\n")
+                self.rows += 1
 
     def close(self) -> None:
-        """Put the file in its place, on disk; without a reject, there is none."""
-        if self._file is None:
-            self.path.unlink(missing_ok=True)
-            return
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._part.replace(self.path)
-        _sync_folder(self.path.parent)
-        self._file = None
+        """Put the file in its place, on disk; without a reject, there is none.
+
+        Raises
+        ------
+        OperatorError
+            The file cannot be written.
+        """
+        with self._writing():
+            if self._file is None:
+                self.path.unlink(missing_ok=True)
+                return
+            # Closed even if it cannot be flushed.
+            with self._file as file:
+                file.flush()
+                os.fsync(file.fileno())
+            self._part.replace(self.path)
+            _sync_folder(self.path.parent)
+            self._file = None
 
     def __enter__(self) -> Self:
         return self
@@ -57,8 +74,19 @@ class RejectsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close; what was rejected before a load failed is kept, too."""
-        self.close()
+        """Close; what was rejected before a load failed is kept, too, if it can be."""
+        with suppress(OperatorError) if error is not None else nullcontext():
+            self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OperatorError(
+                f"cannot write the rejects {self._part}: {error.strerror}; make room for them, or name another "
+                "folder (--rejects), and load the file again: what was not sent yet follows"
+            ) from error
 
     def _open(self) -> IO[bytes]:
         if self._file is None:

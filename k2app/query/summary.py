@@ -128,7 +128,7 @@ def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> R
     gaps = _gaps_by_day(reader, open_gaps(reader, found, (*names, *equal("data_type", TRADES))))
     rows = [_finish(row, gaps) for row in summed.to_pylist()]
     # Where every row is of a retracted load nothing was traded; the warning counts it all the same.
-    traded = [row for row in rows if row["first_timestamp"] is not None]
+    traded = [row for row in rows if row["first_timestamp"] is not None or not row["retracted_hidden"]]
     table = pa.Table.from_pylist(traded, schema=SCHEMA)
     return Result(table, found.ids, found.as_of_us, None, _notices(rows))
 

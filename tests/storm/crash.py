@@ -66,7 +66,9 @@ def run(folder: Path, rows: int, kills: int, seed: int, progress=lambda _tally: 
 
     production.start()
     try:
-        tally = Storm(home, small_flushes(max(lot_rows // FLUSHES_PER_KILL, 10)), after_kill).rage(kills, seed)
+        tally = Storm(home, small_flushes(max(lot_rows // FLUSHES_PER_KILL, 10)), after_kill).rage(
+            kills, seed
+        )
         report = production.finish()
     finally:
         production.cancel()
@@ -86,7 +88,9 @@ def drain(home: Home) -> None:
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
@@ -119,7 +123,9 @@ def _print(console: Console, outcome: Outcome, took_s: float) -> None:
     snapshots = len(home.table(Name.TRADES).snapshots())
     gaps = home.table(Name.GAPS).scan().count()
     letters = home.table(Name.DEAD_LETTERS).scan().count()
-    console.print(f"rows: {outcome.market.rows:,} in {snapshots:,} commits; {outcome.market.rejects:,} rejected")
+    console.print(
+        f"rows: {outcome.market.rows:,} in {snapshots:,} commits; {outcome.market.rejects:,} rejected"
+    )
     console.print(f"flags: {counts}")
     console.print(f"gap events: {gaps:,}; dead letters: {letters:,}")
     console.print(
@@ -130,7 +136,9 @@ def _print(console: Console, outcome: Outcome, took_s: float) -> None:
     for problem in outcome.differences:
         console.print(f"DIFFERENT: {problem}", markup=False)
     if not outcome.differences:
-        console.print("equal to the undisturbed run: rows, flags, gap events, dead letters, floors, states, audit")
+        console.print(
+            "equal to the undisturbed run: rows, flags, gap events, dead letters, floors, states, audit"
+        )
 
 
 def _kills(tally: Tally) -> Table:

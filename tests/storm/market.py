@@ -106,7 +106,9 @@ class _Day:
     def _text(self, place: int, symbol: int, sequence: str, price: str) -> str:
         at = self._start + timedelta(milliseconds=place * 50)
         side = "BUY" if place % 2 else "SELL"
-        return f"C{symbol:02},{at:%Y-%m-%dT%H:%M:%S.%f}Z,{price},{1 + place % 9},{side},T{place},,{sequence}\n"
+        return (
+            f"C{symbol:02},{at:%Y-%m-%dT%H:%M:%S.%f}Z,{price},{1 + place % 9},{side},T{place},,{sequence}\n"
+        )
 
 
 def _price(place: int) -> str:

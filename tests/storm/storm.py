@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +119,9 @@ class Storm:
         # The trace is cheap to look at; the floor is what counts.
         moved = self._wait(
             worker,
-            lambda: self._passed(worker.pid, traced, "main-committed") and committed(self._home) > self._floor,
+            lambda: (
+                self._passed(worker.pid, traced, "main-committed") and committed(self._home) > self._floor
+            ),
             MOVE_WITHIN_S,
         )
         assert moved, f"nothing was committed within {MOVE_WITHIN_S} s; {self._tail()}"
@@ -182,11 +186,9 @@ def small_flushes(rows: int) -> dict[str, str]:
 
 def undisturbed(home: Home, path: Path) -> Home:
     """A second home with the same log and an empty lake; nothing that the first one's workers left in the log."""
-    import sqlite3  # noqa: PLC0415 - the file is copied as SQLite does it, with what is in its write-ahead log
-    from contextlib import closing  # noqa: PLC0415 - as above
-
-    other = four_partitions(Home(path))
+    other = Home(path)
     (other.path / "exchanges.toml").write_text((home.path / "exchanges.toml").read_text())
+    # As SQLite copies it, with what is in its write-ahead log.
     with (
         closing(sqlite3.connect(home.path / "log.db")) as source,
         closing(sqlite3.connect(other.path / "log.db")) as target,

@@ -34,17 +34,20 @@ class Filling:
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
             print(FILLED, name, flush=True)  # noqa: T201 - tells the test, through a pipe
 
-    def applying(self, table: SequenceTable, *arguments: object) -> None:
-        """Stand in for `SequenceTable.apply`."""
-        self.point(LOGGED)
-        APPLY(table, *arguments)
 
+def filling_before(filling: Filling, apply):
+    """`SequenceTable.apply` with a point before it."""
 
-APPLY = SequenceTable.apply
+    def applying(table: SequenceTable, *arguments: object) -> None:
+        filling.point(LOGGED)
+        apply(table, *arguments)
+
+    return applying
+
 
 if __name__ == "__main__":
     filling = Filling(sys.argv[1].split(","))
     faults.from_environment = lambda: filling
-    SequenceTable.apply = lambda *arguments: filling.applying(*arguments)
+    SequenceTable.apply = filling_before(filling, SequenceTable.apply)
     sys.argv = ["k2", "worker"]
     k2.main()

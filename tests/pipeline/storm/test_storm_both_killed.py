@@ -89,7 +89,9 @@ def test_every_row_is_visible_once(home, tmp_path, seed):
         (r["partition"], r["offset"]) for r in rows
     ]
     visible = [r for r in rows if r["sequence_flag"] != "duplicate"]
-    assert [(n, n) for n in range(1, ROWS + 1)] == sorted((r["sequence"], int(r["quantity"])) for r in visible)
+    assert [(n, n) for n in range(1, ROWS + 1)] == sorted(
+        (r["sequence"], int(r["quantity"])) for r in visible
+    )
     assert Counter(first=1, ok=ROWS - 1) == Counter(r["sequence_flag"] for r in visible)
     assert [] == home.rows(Name.GAPS)
     assert [] == completeness(home.table(Name.TRADES))

@@ -156,6 +156,30 @@ def stall(home: Home) -> int:
     return seen[-1]
 
 
+def test_rejects_that_cannot_be_written_end_a_load(home, tmp_path):
+    """In one sentence; loaded again, every row is visible once and every reject is written down."""
+    file = tmp_path / "9002.csv"
+    lines = asx_trades(ROWS).splitlines(keepends=True)
+    lines[1::2] = [line.replace(",1,", ",n/a,", 1) for line in lines[1::2]]
+    file.write_text("".join(lines))
+    _ = home.log
+    with stopped(loader(home, file)) as load:
+        wait_until(lambda: sent(home) > 300, "some rows on the log")
+        fill(load.pid)
+        printed, _ = load.communicate(timeout=WORKER_S)
+    assert 2 == load.returncode, printed
+    assert 1 == len(printed.splitlines()), printed
+    assert printed.startswith(f"k2: cannot write the rejects {home.path / 'rejects'}")
+    before = sent(home)
+    assert before < ROWS // 2
+    with stopped(loader(home, file)) as load:
+        printed, _ = load.communicate(timeout=WORKER_S)
+    assert 0 == load.returncode, printed
+    assert before + ROWS // 2 == sent(home)
+    (rejects,) = (home.path / "rejects").glob("*.jsonl")
+    assert ROWS // 2 == len(rejects.read_text().splitlines())
+
+
 def test_load_on_a_full_disk_is_refused_in_one_sentence(home, file):
     """Nothing was sent; with space again, the same command loads it."""
     _ = home.log
