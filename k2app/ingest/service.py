@@ -177,7 +177,11 @@ class Ingest:
             return process(batch, part.source, part.states, writers, schemas.refusals(), part.dead, past)
 
     async def _refuse_hole(self, tp: TP, part: Partition, batch: RecordBatch) -> None:
-        """Offsets that the log skips are legitimate; offsets that are gone from it are a hole."""
+        """Offsets that the log skips are legitimate; offsets that are gone from it, or were not read, are a hole."""
+        if batch.position > part.next_offset:
+            raise FencedError(
+                f"{tp.topic}/{tp.partition} was read from {batch.position}, expected {part.next_offset}"
+            )
         if batch.first_offset == part.next_offset or self._log is None:
             return
         start = (await self._log.earliest_offsets(tp))[tp]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2app.errors import TransientError
 from k2app.stream.log_file import LogFile
 
 
@@ -80,11 +82,20 @@ class LogSpace(LogFile):
     def give_back(self, pages: int) -> int:
         """Cut free pages off the end of the file, at most so many; returns how many. Holds up appends meanwhile.
 
-        Source: SQLite, "PRAGMA incremental_vacuum": a page is freed each time the statement is stepped.
+        Raises
+        ------
+        TransientError
+            Another process holds the file for too long, or the disk is full; nothing was given back.
+
+        Source: SQLite, "PRAGMA incremental_vacuum". A page is freed each time the statement is stepped; Python's
+        `execute` steps once, `executescript` to the end.
         """
         before = self._number("freelist_count")
-        with self._transaction():
-            self._db.execute(f"pragma incremental_vacuum({pages})").fetchall()
+        try:
+            self._db.executescript(f"begin immediate; pragma incremental_vacuum({pages}); commit;")
+        except sqlite3.OperationalError as error:
+            self._roll_back()
+            raise TransientError(f"cannot give back space of the log {self.path}: {error}") from error
         return before - self._number("freelist_count")
 
     def checkpoint(self) -> None:
