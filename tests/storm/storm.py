@@ -16,8 +16,10 @@ import numpy as np
 
 from tests.pipeline.homes import Home
 
-EARLY_SHARE = 0.1
-"""Share of the workers that are killed at any moment from their start on, whether they committed or not."""
+AIMS = {"early": 0.1, "any": 0.4, "step": 0.5}
+"""Shares of the workers that are killed at any moment from their start on, whether they committed or not; at any
+moment after their first commit; just after they begin a step of a flush: most steps are too short to be hit by chance.
+"""
 
 EARLY_WITHIN_S = 3.0
 """Seconds from the start within which those are killed: about what a start takes."""
@@ -25,8 +27,17 @@ EARLY_WITHIN_S = 3.0
 KILL_WITHIN_S = 1.0
 """Seconds after a worker's first commit within which the others are killed: several flushes."""
 
+STEP_WITHIN_S = 0.03
+"""Seconds after the beginning of a step within which a worker is killed: about what a short step takes."""
+
+FLUSH_WITHIN_S = 5.0
+"""Seconds for the step to come; a worker that has nothing to commit is killed then."""
+
 POLL_S = 0.02
 """Seconds between looks at a worker."""
+
+QUICK_POLL_S = 0.001
+"""Seconds between looks at a worker that is about to begin a step."""
 
 MOVE_WITHIN_S = 60.0
 """Seconds for a worker to start and commit: far above what it takes, so that only a hang meets it."""
@@ -89,21 +100,30 @@ class Storm:
         return self.tally
 
     def _one_life(self, rng: np.random.Generator) -> None:
-        early, wait_s = rng.random() < EARLY_SHARE, rng.random()
         traced = self._trace.stat().st_size
-        started = time.monotonic()
         with self._worker() as worker:
             try:
-                if early:
-                    self._wait(worker, lambda: False, wait_s * EARLY_WITHIN_S)
-                else:
-                    self._await_commit(worker, traced)
-                    self.tally.restarts_s.append(time.monotonic() - started)
-                    self._wait(worker, lambda: False, wait_s * KILL_WITHIN_S)
+                self._until_the_moment(worker, traced, rng)
             finally:
                 worker.send_signal(signal.SIGKILL)
                 worker.wait()
         self._count(self._step(worker.pid, traced))
+
+    def _until_the_moment(
+        self, worker: subprocess.Popen[bytes], traced: int, rng: np.random.Generator
+    ) -> None:
+        """Wait until the worker is to be killed."""
+        aim, share = rng.choice([*AIMS], p=[*AIMS.values()]), rng.random()
+        point = str(rng.choice([point for point in STEPS if point]))
+        if aim == "early":
+            self._wait(worker, lambda: False, share * EARLY_WITHIN_S)
+            return
+        started = time.monotonic()
+        self._await_commit(worker, traced)
+        self.tally.restarts_s.append(time.monotonic() - started)
+        if aim == "step":
+            self._await_step(worker, traced, point)
+        self._wait(worker, lambda: False, share * (STEP_WITHIN_S if aim == "step" else KILL_WITHIN_S))
 
     def _worker(self) -> subprocess.Popen[bytes]:
         environment = os.environ | self._home.environment | self._flush | {"K2_FAULT_TRACE": str(self._trace)}
@@ -120,19 +140,34 @@ class Storm:
         moved = self._wait(
             worker,
             lambda: (
-                self._passed(worker.pid, traced, "main-committed") and committed(self._home) > self._floor
+                "main-committed" in self._points(worker.pid, traced) and committed(self._home) > self._floor
             ),
             MOVE_WITHIN_S,
         )
         assert moved, f"nothing was committed within {MOVE_WITHIN_S} s; {self._tail()}"
 
-    def _wait(self, worker: subprocess.Popen[bytes], holds: Callable[[], bool], within_s: float) -> bool:
+    def _await_step(self, worker: subprocess.Popen[bytes], traced: int, point: str) -> None:
+        before = self._points(worker.pid, traced).count(point)
+        self._wait(
+            worker,
+            lambda: self._points(worker.pid, traced).count(point) > before,
+            FLUSH_WITHIN_S,
+            QUICK_POLL_S,
+        )
+
+    def _wait(
+        self,
+        worker: subprocess.Popen[bytes],
+        holds: Callable[[], bool],
+        within_s: float,
+        poll_s: float = POLL_S,
+    ) -> bool:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             assert worker.poll() is None, f"a worker ended by itself, {worker.returncode}; {self._tail()}"
             if holds():
                 return True
-            time.sleep(min(POLL_S, max(deadline - time.monotonic(), 0)))
+            time.sleep(min(poll_s, max(deadline - time.monotonic(), 0)))
         return False
 
     def _count(self, step: str) -> None:
@@ -153,9 +188,6 @@ class Storm:
             trace.seek(traced)
             lines = [line.split() for line in trace.read().decode().splitlines()]
         return [point for process, point in lines if int(process) == pid]
-
-    def _passed(self, pid: int, traced: int, point: str) -> bool:
-        return point in self._points(pid, traced)
 
     def _step(self, pid: int, traced: int) -> str:
         return STEPS[next(reversed(self._points(pid, traced)), "")]

@@ -99,6 +99,16 @@ def test_size_limit_takes_the_oldest_of_all_partitions(log):
     assert log.path.stat().st_size == after.file_bytes
 
 
+def test_space_is_given_back_many_pages_at_a_time(log):
+    """A transaction for each page would take minutes for a gigabyte."""
+    for _ in range(5):
+        fill(log, 9, size=100_000)
+    log.trim(TOPIC, 0, 50)
+    free = log.usage().free_bytes
+    assert 20 == log.give_back(20)
+    assert 20 * 16_384 == free - log.usage().free_bytes
+
+
 def test_the_file_of_an_older_version_keeps_working(tmp_path):
     """It does not shrink, but what was trimmed is used again."""
     path = tmp_path / "log.db"
