@@ -56,9 +56,14 @@ class Term:
         if self.operator == "not in":
             # Files that hold such values only are few: they are read, and nothing comes of them.
             return AlwaysTrue()
+        # pyiceberg's predicates take positional arguments, which their pydantic signature hides from the type checker
+        is_in: Any = In
+        compared: Any = _PRUNING
         if isinstance(self.value, tuple):
-            return In(self.column, set(self.value))  # type: ignore[call-arg, misc]  # the plugin sees the model, not its __init__
-        return _PRUNING[self.operator](self.column, self.value)  # type: ignore[call-arg, misc]  # as above
+            found: BooleanExpression = is_in(self.column, set(self.value))
+        else:
+            found = compared[self.operator](self.column, self.value)
+        return found
 
     def sql(self, name: str) -> tuple[str, dict[str, object]]:
         """The condition for SQL, and its parameters, named after `name`."""
