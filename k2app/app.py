@@ -101,10 +101,10 @@ class K2App(faust.App):
 
     async def on_stop(self) -> None:
         """Flush first: Faust closes its tables before it sends any signal."""
-        if self.retention is not None:
-            await self.retention.stop()
         for ingest in self.ingests.values():
             await ingest.stop()
+        if self.retention is not None:
+            await self.retention.stop()
         await super().on_stop()
         self.engine.close()
 
