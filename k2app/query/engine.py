@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pyiceberg.catalog import Catalog
 
 from k2app.market.exchanges import Exchange
-from k2app.query.gaps import read_gaps
-from k2app.query.inventory import read_stats, read_symbols
 from k2app.query.plan import Planner
 from k2app.query.pool import Pool, Running, Session
-from k2app.query.reader import QUOTES, TRADES, Reader
+from k2app.query.queries import (
+    GAPS_QUERY,
+    QUOTES_QUERY,
+    STATS_QUERY,
+    SUMMARIES_QUERY,
+    SUMMARY_QUERY,
+    SYMBOLS_QUERY,
+    TRADES_QUERY,
+)
+from k2app.query.query import Query
+from k2app.query.reader import Reader
 from k2app.query.requests import (
     GapsRequest,
     Request,
@@ -25,31 +32,11 @@ from k2app.query.requests import (
     SymbolsRequest,
 )
 from k2app.query.result import Result
-from k2app.query.rows import read_rows
 from k2app.query.scan import Scanner, readable_path
 from k2app.query.snapshots import Snapshots
-from k2app.query.summary import read_summaries, read_summary
 from k2app.settings import Settings
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query: its name, what it takes, and how it is answered."""
-
-    name: str
-    request: type[Request]
-    read: Callable[[Reader, Any], Result]
-
-
-TRADES_QUERY = Query("trades", RowsRequest, lambda reader, request: read_rows(reader, TRADES, request))
-QUOTES_QUERY = Query("quotes", RowsRequest, lambda reader, request: read_rows(reader, QUOTES, request))
-SUMMARY_QUERY = Query("summary", SummaryRequest, read_summary)
-SUMMARIES_QUERY = Query("summaries", SummariesRequest, read_summaries)
-GAPS_QUERY = Query("gaps", GapsRequest, read_gaps)
-SYMBOLS_QUERY = Query("symbols", SymbolsRequest, read_symbols)
-STATS_QUERY = Query("stats", StatsRequest, read_stats)
 
 
 class QueryEngine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -40,6 +40,10 @@ def _as_of(value: object) -> object:
     return _time(value, up=False)
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _date(value: object) -> object:
     """Only YYYY-MM-DD: pydantic would take a bare number for an epoch."""
     if not isinstance(value, str):
@@ -57,6 +61,9 @@ Bound = Annotated[int, BeforeValidator(_start_or_end)]
 """UTC microseconds; from text see `times.parse_time`."""
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+
+Names = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(max_length=MAX_SYMBOLS)]
+"""Several names; from a URL or a command line by giving the parameter several times."""
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
@@ -83,11 +90,15 @@ class Request(BaseModel):
         return self.model_dump(mode="json", exclude={"limit", "cursor", "numbers"})
 
 
-class _FromLoads(BaseModel):
+class FromLoads(BaseModel):
+    """Mixin: rows that loads brought."""
+
     include_retracted: bool = Field(False, description="Show rows of retracted loads too.")
 
 
-class _Range(Request):
+class Ranged(Request):
+    """A range of event time, `[start, end)`."""
+
     start: Bound | None = Field(None, description="From this time on, inclusive.")
     end: Bound | None = Field(None, description="Up to this time, exclusive.")
 
@@ -98,7 +109,9 @@ class _Range(Request):
         return self
 
 
-class _Paged(BaseModel):
+class Paged(BaseModel):
+    """Mixin: a page at a time."""
+
     limit: Annotated[int, Field(ge=1, lt=2**31)] = Field(
         DEFAULT_LIMIT, description="Rows of a page, at most."
     )
@@ -107,29 +120,20 @@ class _Paged(BaseModel):
     )
 
 
-class RowsRequest(_Range, _FromLoads, _Paged):
+class RowsRequest(Ranged, FromLoads, Paged):
     """Trades or quotes."""
 
-    symbol: Annotated[tuple[Name, ...], Field(max_length=MAX_SYMBOLS)] = Field(
-        (), description="Only this symbol; may be given several times."
-    )
+    symbol: Names = Field((), description="Only this symbol; may be given several times.")
     exchange: Name | None = Field(None, description="Only this exchange.")
     order: Literal["asc", "desc"] = Field("asc", description="Oldest or newest first.")
     include_duplicates: bool = Field(False, description="Show rows flagged as duplicates too.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_symbol(cls, given: object) -> object:
-        if isinstance(given, dict) and isinstance(given.get("symbol"), str):
-            return {**given, "symbol": (given["symbol"],)}
-        return given
 
     def identity(self) -> dict[str, object]:
         """As in `Request`; the order and number of times symbols are named does not matter."""
         return {**super().identity(), "symbol": sorted(set(self.symbol))}
 
 
-class SummaryRequest(Request, _FromLoads):
+class SummaryRequest(Request, FromLoads):
     """One symbol on one trading date."""
 
     symbol: Name
@@ -137,7 +141,7 @@ class SummaryRequest(Request, _FromLoads):
     exchange: Name | None = Field(None, description="Only this exchange.")
 
 
-class SummariesRequest(Request, _FromLoads):
+class SummariesRequest(Request, FromLoads):
     """Every symbol, on one trading date or several."""
 
     start_date: Day = Field(description="First trading date.")
@@ -152,7 +156,7 @@ class SummariesRequest(Request, _FromLoads):
         return self
 
 
-class GapsRequest(_Range, _Paged):
+class GapsRequest(Ranged, Paged):
     """Sequence gaps: what is open and what was closed, or the events that led there."""
 
     symbol: Name | None = Field(None, description="Only this symbol.")
@@ -168,7 +172,7 @@ class GapsRequest(_Range, _Paged):
         return self
 
 
-class SymbolsRequest(Request, _FromLoads):
+class SymbolsRequest(Request, FromLoads):
     """The symbols that have rows."""
 
     exchange: Name | None = Field(None, description="Only this exchange.")
@@ -192,13 +196,18 @@ def parse(model: type[R], given: Iterable[tuple[str, str]]) -> R:
     values: dict[str, object] = {}
     for name, text in given:
         _check_name(model, name)
-        if name == "symbol" and model is RowsRequest:
+        if is_repeatable(model, name):
             values[name] = (*values.get(name, ()), text)  # type: ignore[misc]  # a tuple, put there above
         elif name in values:
             raise RequestError(name, "is given more than once")
         else:
             values[name] = text
     return make(model, **values)
+
+
+def is_repeatable(model: type[Request], name: str) -> bool:
+    """Whether a parameter may be given several times."""
+    return get_origin(model.model_fields[name].annotation) is tuple
 
 
 def make(model: type[R], **values: object) -> R:

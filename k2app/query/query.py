@@ -1,0 +1,42 @@
+"""What a query is: its name, what it takes, and how it is answered; the same for HTTP, command line and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from k2app.query.reader import Reader
+from k2app.query.requests import Request
+from k2app.query.result import Result
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query by name.
+
+    Parameters
+    ----------
+    name
+        Command of `k2-query`, and label of metrics.
+    path
+        Where HTTP serves it; parameters in braces are the command's arguments, in that order.
+    about
+        What it answers, in one sentence.
+    request
+        Its parameters.
+    read
+        Answers a request.
+    columns
+        Columns of a table on a terminal; none: all.
+    examples
+        Command lines for `--help`, without the `k2-query` before them.
+    """
+
+    name: str
+    path: str
+    about: str
+    request: type[Request]
+    read: Callable[[Reader, Any], Result]
+    columns: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
