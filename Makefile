@@ -32,8 +32,10 @@ demo: setup ## Generate a market, load it, ingest it, compare with what was inje
 test: setup ## Every test that needs nothing outside the repository
 	$(BIN)/python -m pytest -n 2 -m "not real_data and not services"
 
-services: setup ## Tests on a real Kafka and schema registry (needs Java and Maven: tests/services/install.sh)
-	$(BIN)/python -m pytest -m services tests/services
+services: setup ## Tests on a real Kafka and schema registry; installs Java and Maven if they are missing (as root)
+	tests/services/install.sh
+	$(BIN)/python -m tests.services.artifacts
+	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m services tests/services
 
 test-data: setup ## The tests on real exchange files (K2_TEST_DATA, default ../shared/data)
 	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -m real_data
@@ -51,11 +53,13 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure; prints tables, writes bench-out/
+bench: setup ## Measure loader and worker on both logs; prints tables, writes bench-out/ (Kafka needs Java)
+	$(BIN)/python bench/csv_to_log.py
 	$(BIN)/python bench/log_to_lake.py
 
-docs: setup ## Write the generated pages of docs/
+docs: setup ## Write the generated pages of docs/, and the client's methods
 	$(BIN)/python docs/settings_page.py
+	$(BIN)/python docs/client_methods.py
 
 clean: ## Remove what was generated; the virtual environment stays
 	rm -rf demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import asx_oracle
+from tests.exchange_files import exchange_files, symbols
 from tests.pipeline.homes import Home, stopped
 
 pytestmark = pytest.mark.real_data
@@ -24,25 +25,12 @@ PATIENCE_S = 120.0
 MODULES = {"k2": "k2app.cli.k2", "k2-query": "k2app.cli.k2_query"}
 
 
-def data() -> Path:
-    """The folder with the files."""
-    folder = os.environ.get("K2_TEST_DATA")
-    if not folder:
-        pytest.fail(
-            "K2_TEST_DATA is not set: it names the folder with the exchange's files (see `make test-data`)"
-        )
-    if not (Path(folder) / "asx-company-info.csv").is_file():
-        pytest.fail(f"K2_TEST_DATA names {folder}, where there is no asx-company-info.csv")
-    return Path(folder).absolute()
-
-
 class Lake:
     """A lake asked and filled by processes alone."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.home, self.folder = home, folder
-        names = sorted(path.name for path in folder.glob("asx-trades-*.csv"))
-        self.symbols = [name.removeprefix("asx-trades-").removesuffix(".csv") for name in names]
+        self.symbols = symbols(folder)
 
     def run(self, program: str, *arguments: str) -> str:
         main = f"from {MODULES[program]} import main; main()"
@@ -77,10 +65,9 @@ class Lake:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
     """A lake with a worker at work and every file in it."""
-    folder = data()
+    folder = exchange_files()
     home = Home(tmp_path_factory.mktemp("real") / "home")
     found = Lake(home, folder)
-    assert found.symbols, f"no asx-trades-*.csv in {folder}"
     with stopped(home.start(K2_FLUSH_INTERVAL_S="0.2")):
         found.run("k2", "load", "asx-company-info.csv", "--profile", "asx", "--type", "reference_data")
         found.printed = found.load()

@@ -25,7 +25,7 @@ from k2app.settings import read_settings
 from k2app.stream.kafka_admin import KafkaAdmin, servers
 from k2app.stream.kafka_reader import Reader
 from k2app.stream.kafka_sending import send_pairs
-from k2app.stream.log_file import records_from_pairs
+from k2app.stream.log_records import records_from_pairs
 from k2app.stream.logs_by_url import open_log
 from k2app.stream.publisher import Outlet
 from k2app.stream.registry import open_registry
@@ -205,11 +205,13 @@ class MarketHome(Home):
         else:
             asyncio.run(produce(self.settings.log_url, TP(topic, partition), pairs))
 
+    def tps(self, topic: str | None = None) -> list[TP]:
+        """Partitions of a topic; default: of the trades."""
+        return [TP(topic or self.topic, p) for p in range(self.partitions)]
+
     def ends(self, topic: str | None = None) -> dict[int, int]:
-        tps = [TP(topic or self.topic, p) for p in range(self.partitions)]
-        return {
-            tp.partition: end for tp, end in asyncio.run(next_offsets(self.settings.log_url, tps)).items()
-        }
+        ends = asyncio.run(next_offsets(self.settings.log_url, self.tps(topic)))
+        return {tp.partition: end for tp, end in ends.items()}
 
     def committed(self) -> dict[tuple[str, int], int]:
         """Offsets that the consumer group has committed."""

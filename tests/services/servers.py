@@ -1,13 +1,10 @@
 """Real servers for tests: Apache Kafka in KRaft mode, and a Confluent-compatible schema registry (Apicurio).
 
-They come from their makers' Maven artifacts (`pom.xml`), kept outside the checkout, and run on free ports of the
-loopback interface.
+They run on free ports of the loopback interface; where they come from: `tests.services.artifacts`.
 """
 
 import contextlib
-import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +16,7 @@ from pathlib import Path
 
 from k2app.errors import TransientError
 from k2app.stream.kafka_admin import KafkaAdmin
-
-HERE = Path(__file__).parent
-
-FETCH_WITHIN_S = 600
-"""Deadline of the download, once per version: some 250 MB."""
+from tests.services.artifacts import home, tool
 
 START_WITHIN_S = 60.0
 """Deadline of a start: far above the seconds it takes, so that only a failure meets it."""
@@ -47,32 +40,6 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 """
-
-
-def home() -> Path:
-    """Folder with the servers; fetched if they are not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    version = hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:12]
-    folder = cache / "k2-services" / version
-    if not _complete(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [tool("mvn"), "-q", "-B", "-f", HERE / "pom.xml", f"-Dservices.home={folder}"]
-        subprocess.run([*command, "generate-resources"], check=True, timeout=FETCH_WITHIN_S)
-    return folder
-
-
-def _complete(folder: Path) -> bool:
-    classpath = folder / "kafka.classpath"
-    jars = classpath.read_text().strip().split(os.pathsep) if classpath.exists() else [""]
-    return all(jar and Path(jar).exists() for jar in jars) and any(folder.glob("registry/*-runner.jar"))
-
-
-def tool(name: str) -> str:
-    """Path of a program."""
-    found = shutil.which(name)
-    if found is None:
-        raise RuntimeError(f"{name} is missing: run tests/services/install.sh as root")
-    return found
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Several workers on one lake: partitions move between them, and nothing is lost or there twice."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -39,12 +40,15 @@ def publish_until(home: MarketHome, nth: int, holds, what: str) -> int:
         assert time.monotonic() < deadline, f"not within {WORKER_S} s: {what}"
         publish_round(home, nth)
         nth += 1
-        wait_until(lambda: all_committed(home) or holds(), "the round in the lake", MOVE_S)
+        committed = all_committed(home)
+        wait_until(lambda committed=committed: committed() or holds(), "the round in the lake", MOVE_S)
     return nth
 
 
-def all_committed(home: MarketHome) -> bool:
-    return home.committed_rows() == sum(home.ends().values())
+def all_committed(home: MarketHome) -> Callable[[], bool]:
+    """Whether the lake has what is on the log by now."""
+    end = sum(home.ends().values())
+    return lambda: home.committed_rows() == end
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def test_worker_joins_and_leaves(shared, tmp_path):
             publish_round(shared, rounds)
             second.stop()
         publish_round(shared, rounds + 1)
-        wait_until(lambda: all_committed(shared), "everything in the lake", MOVE_S)
+        wait_until(all_committed(shared), "everything in the lake", MOVE_S)
         first.stop()
     assert embedded_of(shared, tmp_path / "embedded", rounds + 2) == shared.everything()
     assert [] == completeness(shared.table(Name.TRADES))
@@ -93,7 +97,7 @@ def test_worker_is_killed(shared, tmp_path):
     with shared.worker() as first, shared.worker("second", K2_FAULT="main-committed:2") as second:
         rounds = publish_until(shared, 0, second.ended, "the second worker killed in its second flush")
         publish_round(shared, rounds)
-        wait_until(lambda: all_committed(shared), "everything in the lake", MOVE_S)
+        wait_until(all_committed(shared), "everything in the lake", MOVE_S)
         first.stop()
     assert embedded_of(shared, tmp_path / "embedded", rounds + 1) == shared.everything()
     assert [] == completeness(shared.table(Name.TRADES))
@@ -107,7 +111,7 @@ def test_killed_worker_comes_back(shared, tmp_path):
         publish_round(shared, rounds)
         with shared.worker("second") as second:
             wait_until(lambda: second.flushes() > 0, "the second worker at work again", BACK_S)
-            wait_until(lambda: all_committed(shared), "everything in the lake")
+            wait_until(all_committed(shared), "everything in the lake")
             second.stop()
         first.stop()
     assert embedded_of(shared, tmp_path / "embedded", rounds + 1) == shared.everything()

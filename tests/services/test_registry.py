@@ -1,6 +1,8 @@
 """A real schema registry, by its Confluent-compatible interface; and the registry in a file that K2 brings."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -53,6 +55,20 @@ def test_incompatible_change_is_refused(registry, subject):
     added = {"name": "note", "type": "string"}
     with pytest.raises(OperatorError, match=f"refuses subject {name}.*note"):
         registry.register(name, schema | {"fields": [*schema["fields"], added]})
+
+
+def test_workers_that_start_together_get_one_id(registry_url, subject):
+    """A server lets one of them make the subject; the others find it."""
+    name, schema = subject
+    together = threading.Barrier(8)
+
+    def register(_: int) -> int:
+        mine = HttpRegistry(registry_url)
+        together.wait()
+        return mine.register(name, schema)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert 1 == len(set(threads.map(register, range(8))))
 
 
 def test_unknown_id_is_none(registry):
