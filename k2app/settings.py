@@ -20,6 +20,9 @@ from k2app.errors import OperatorError
 
 PREFIX = "K2_"
 
+RATE_TEXT = "[1-9][0-9]{0,5}/(s|min|h|d)"
+"""Pattern of so many requests in a time: 50/s, 3000/min."""
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,6 +126,7 @@ class QuerySettings(_Group):
     memory_limit: str = Field("2GB", description="Memory of the query engine, e.g. 512MB or 4GB.")
     timeout_s: float = Field(30.0, gt=0, description="Seconds after which a query is interrupted.")
     concurrent: int = Field(4, ge=1, description="Queries that run at once; more wait.")
+    streams: int = Field(8, ge=1, description="Streamed answers that may be open at once.")
     max_rows: int = Field(100_000, ge=1, description="Largest limit a request may ask for.")
 
 
@@ -130,8 +134,34 @@ class WebSettings(_Group):
     """The HTTP interface."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; a public one needs API keys.")
-    port: int = Field(6066, ge=0, le=65535, description="Port to listen on.")
+    port: int = Field(6066, ge=1, le=65535, description="Port to listen on, from 1 on.")
     enabled: bool = Field(True, description="Serve HTTP from the worker.")
+    keys: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="API keys: asked for always, never, or (auto) once `k2 keys create` has made one or the address "
+        "is open to others.",
+    )
+    rate: str = Field(
+        "1000/s",
+        pattern=f"^({RATE_TEXT})?$",
+        description="Requests a key (without keys: an address) may make, by s, min, h or d; empty: any number.",
+    )
+    concurrent: int = Field(
+        16,
+        ge=1,
+        description="Queries that a key (without keys: an address) may have running or waiting at once.",
+    )
+    idle_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds in which a client must have sent its request, or taken in some of its answer.",
+    )
+    stop_within_s: float = Field(
+        30.0, gt=0, description="Seconds that requests may take to end when the program is told to stop."
+    )
+    reuse_port: bool = Field(
+        False, description="Share the port with other processes that set this too (SO_REUSEPORT)."
+    )
 
 
 class LogsSettings(_Group):
@@ -157,7 +187,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".k2"), description="Folder of the embedded log, catalog, warehouse and state.")
     exchanges_file: Path | None = Field(None, description="TOML file that adds or overrides exchanges.")
-    exchanges: str = Field("", description="Exchanges to serve, comma-separated; empty: all configured ones.")
+    exchanges: str = Field(
+        "",
+        description="Exchanges to serve, comma-separated; empty: all configured ones but those on request.",
+    )
     consumer_group: str = Field(
         "k2-iceberg-writer", min_length=1, description="Consumer group of the writers."
     )
@@ -254,8 +287,9 @@ def variables() -> dict[str, tuple[str, ...]]:
     return found
 
 
-FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_FAULT_TRACE", "K2_TEST_DATA"})
-"""Variables with our prefix that are not settings: fault points and their trace, and where the test data is."""
+FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_FAULT_TRACE", "K2_KEY", "K2_TEST_DATA", "K2_URL"})
+"""Variables with our prefix that are not settings: fault points and their trace, where the test data is, and which
+server `k2-query` asks, with which key."""
 
 
 def _refuse_unknown(names: set[str]) -> None:

@@ -48,17 +48,16 @@ class Topics:
         for topic, found in self.of(data_type):
             if found.name == exchange:
                 return topic, found
-        served = sorted({e.name for _, e in self.by_name.values()})
+        served = dict.fromkeys(e.name for _, e in self.by_name.values())
         raise OperatorError(
-            f"exchange {exchange!r} is not served; served are {', '.join(served)} (K2_EXCHANGES)"
+            f"exchange {exchange!r} is not served; served are {', '.join(served)}: "
+            f"set K2_EXCHANGES={','.join([*served, exchange])}, for the worker too, if it is configured"
         )
 
 
 def served_exchanges(settings: Settings) -> Exchanges:
-    """Read the configured exchanges, those that `K2_EXCHANGES` names, or all."""
-    configured = market_exchanges.load(settings.exchanges_file)
-    names = [name.strip() for name in settings.exchanges.split(",") if name.strip()] or list(configured)
-    return Exchanges({name: configured.named(name) for name in names})
+    """Read the configured exchanges, those that `K2_EXCHANGES` names, or all but those on request."""
+    return market_exchanges.load(settings.exchanges_file).served(settings.exchanges)
 
 
 def topics(settings: Settings) -> Topics:

@@ -23,10 +23,23 @@ DRAIN_POLL_S = 0.05
 """Seconds between looks at how far a drain has come."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""Signals that end a worker: flush, commit, exit 0."""
+"""Signals that end a worker: flush, commit, and end."""
 
 
-async def run(app: K2App, *, drain: bool = False) -> None:
+class Stop:
+    """Whether a signal told the worker to end, and which."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.signal: signal.Signals | None = None
+
+    def by(self, number: signal.Signals) -> None:
+        """End because of a signal; the first one counts."""
+        self.signal = self.signal or number
+        self.event.set()
+
+
+async def run(app: K2App, *, drain: bool = False) -> signal.Signals | None:
     """Run a worker.
 
     Parameters
@@ -35,6 +48,11 @@ async def run(app: K2App, *, drain: bool = False) -> None:
         A new app.
     drain
         Read to the end that the log has at the start, commit, and end.
+
+    Returns
+    -------
+    Signals or None
+        The signal that ended it; None: it was done.
 
     Raises
     ------
@@ -50,8 +68,9 @@ async def run(app: K2App, *, drain: bool = False) -> None:
     app.on_failure = fail
     # Faust collects garbage once per table at every assignment and stop; what was imported need not be looked at.
     gc.freeze()
-    with _stop_signal() as stopped:
-        await _until_first(app, failed, stopped, drain=drain)
+    with stop_signal() as stop:
+        await _until_first(app, failed, stop.event, drain=drain)
+    return stop.signal
 
 
 async def _until_first(
@@ -112,12 +131,13 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+def stop_signal() -> Iterator[Stop]:
+    """Take note of the signals that end the process, instead of dying of them."""
+    stop, loop = Stop(), asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stop.by, number)
     try:
-        yield stopped
+        yield stop
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

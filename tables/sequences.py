@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +21,7 @@ from k2app.errors import TransientError
 from k2app.ingest.states import StateChange, Watermark
 from k2app.logs import FAUST_LOGGER, get
 from k2app.market.sequence_states import States
+from tables.store import StateStore, is_damage
 
 logger = get(__name__)
 
@@ -43,6 +44,20 @@ class SequenceTable(faust.Table):
     """States of one topic's symbols, by partition; keys and values are JSON."""
 
     logger = FAUST_LOGGER
+
+    def _new_store_by_url(self, url: Any) -> StateStore:
+        return StateStore(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )
 
     def read(self, partition: int) -> tuple[States, Watermark | None]:
         """Read one partition; the watermark is None if there is none or it cannot be read.
@@ -95,16 +110,11 @@ class SequenceTable(faust.Table):
         except Exception as error:
             if type(error) is not Exception:
                 raise
-            self._close(partition)
+            # After a failed write, RocksDB takes no other until it is opened again.
+            self.data.close(partition)
+            if is_damage(error):
+                self.data.set_aside(partition, error)
             raise TransientError(f"the states of {self.name}, partition {partition}: {error}") from error
-
-    def _close(self, partition: int) -> None:
-        """Close one partition; its next use opens it. After a failed write, RocksDB takes no other until then."""
-        db = self.data._dbs.pop(partition, None)  # noqa: SLF001 - no public way to close one
-        if db is not None:
-            # What it could not write is in the changelog and in the lake.
-            with suppress(Exception):
-                db.close()
 
 
 class SequenceTables:

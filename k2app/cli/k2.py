@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from enum import StrEnum
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -13,29 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from k2app import logs
-from k2app.errors import K2Error
-from k2app.load.profiles import SequenceMode
-from k2app.market.topics import DataType
+from k2app.cli import completion
+from k2app.cli import options as take
+from k2app.cli.ending import STATUSES, Interruptible, interrupted, run
+from k2app.cli.keys import keys_app
+from k2app.cli.options import Form
+from k2app.cli.tag import tag_app
 from k2app.settings import Settings, read_settings
 
 app = typer.Typer(
+    cls=Interruptible,
     name="k2",
     help="A market-data lakehouse: CSV and Kafka to Iceberg, exactly once, served by DuckDB.",
+    epilog=f"Examples: `k2 init` · `k2 load --help` · `k2 status`\n\n{STATUSES}",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-
-OPERATOR_EXIT = 2
-"""Exit status when a person must act; the message says how."""
-
-
-class Form(StrEnum):
-    """Form of what is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def _settings() -> Settings:
@@ -71,23 +64,17 @@ def load(
     files: Annotated[
         list[Path], typer.Argument(help="Files to load, in this order (.csv, .gz, .zst, .zip).")
     ],
-    data_type: Annotated[DataType, typer.Option("--type", help="What the files hold.")],
-    exchange: Annotated[str | None, typer.Option(help="Whose files; default: the profile's.")] = None,
-    profile: Annotated[
-        str, typer.Option(help="Shape of the files: a name, or the path of a .toml file.")
-    ] = "k2",
-    symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Reference data that maps a file's name to its symbol.")
-    ] = None,
-    sequence: Annotated[
-        SequenceMode | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
-    ] = None,
+    data_type: take.Type,
+    exchange: take.Exchange = None,
+    profile: take.Profile = "k2",
+    symbol: take.Symbol = None,
+    reference: take.Reference = None,
+    sequence: take.Sequence = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Folder for rejected rows; default: rejects/ in K2_HOME.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Load at most so many rows of each file.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check; send nothing.")] = False,
+    dry_run: take.DryRun = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Load nothing of a file with a rejected row.")
     ] = False,
@@ -101,33 +88,23 @@ def load(
     Rows that cannot be read are kept with the reason, never dropped. Loading a file twice changes nothing that a
     query shows: the copies come back flagged `duplicate`.
     """
-    from k2app.cli.load import Options, run  # noqa: PLC0415 - `k2 --help` stays fast
+    given = locals()
+    from k2app.cli.load import Options, load_files  # noqa: PLC0415 - `k2 --help` stays fast
 
-    given = Options(
-        files,
-        exchange,
-        data_type,
-        profile,
-        symbol,
-        reference,
-        sequence,
-        rejects,
-        limit,
-        dry_run,
-        strict,
-        again,
-        wait,
-    )
-    run(_settings(), given, Console())
+    load_files(_settings(), Options(**given), Console())
 
 
 profile_app = typer.Typer(
     name="profile",
     help="Profiles: which there are, and how a file would be read with one.",
+    epilog="Examples: `k2 profile list` · "
+    "`k2 profile check mine.csv --profile ./mine.toml --type trades --exchange generic`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 app.add_typer(profile_app)
+app.add_typer(tag_app)
+app.add_typer(keys_app)
 
 
 @profile_app.command("list", epilog="Example: `k2 profile list`")
@@ -146,26 +123,22 @@ def profile_list() -> None:
 )
 def profile_check(
     file: Annotated[Path, typer.Argument(help="A file as `k2 load` takes it.")],
-    data_type: Annotated[DataType, typer.Option("--type", help="What the file holds.")],
-    profile: Annotated[str, typer.Option(help="A name, or the path of a .toml file.")] = "k2",
+    data_type: take.Type,
+    profile: take.Profile = "k2",
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Rows to show.")] = 10,
-    exchange: Annotated[str | None, typer.Option(help="Whose file; default: the profile's.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Symbol of every row.")] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Reference data that maps a file's name to its symbol.")
-    ] = None,
-    sequence: Annotated[
-        SequenceMode | None, typer.Option(help="Where sequence numbers come from; default: the profile's.")
-    ] = None,
+    exchange: take.Exchange = None,
+    symbol: take.Symbol = None,
+    reference: take.Reference = None,
+    sequence: take.Sequence = None,
 ) -> None:
     """Show how the first rows of a file would be read. Writes nothing.
 
     Exit status 1 if one of them was rejected, 2 if the file cannot be read with the profile.
     """
+    given = locals()
     from k2app.cli.profile import Options, check  # noqa: PLC0415 - `k2 --help` stays fast
 
-    given = Options(file, profile, data_type, rows, exchange, symbol, reference, sequence)
-    if not check(read_settings(), given):
+    if not check(read_settings(), Options(**given)):
         raise typer.Exit(1)
 
 
@@ -177,19 +150,39 @@ def worker(
 ) -> None:
     """Run the worker: read topics, check sequences, commit to the lake, serve HTTP.
 
-    Runs until SIGTERM or SIGINT; then it commits what it has read and exits 0.
+    Runs until SIGTERM or Ctrl-C; then it commits what it has read, and exits 0 after SIGTERM, 130 after Ctrl-C.
     """
     from k2app.app import create_app  # noqa: PLC0415 - `k2 --help` stays fast
-    from k2app.worker import run  # noqa: PLC0415 - as above
+    from k2app.worker import run as work  # noqa: PLC0415 - as above
 
-    asyncio.run(run(create_app(_settings()), drain=drain))
+    if asyncio.run(work(create_app(_settings()), drain=drain)) is signal.SIGINT:
+        raise interrupted("k2", "what was read is committed; the next worker goes on from there")
+
+
+@app.command(epilog="Examples: `k2 web` · `k2 web --port 6067` · `k2 web --reuse-port` (several on one port)")
+def web(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on; default: K2_WEB_PORT.")
+    ] = None,
+    reuse_port: Annotated[
+        bool, typer.Option("--reuse-port", help="Share the port with others that say so too.")
+    ] = False,
+) -> None:
+    """Serve HTTP without a worker: the same answers from the same lake; any number of them, beside a worker or alone.
+
+    Runs until SIGTERM or Ctrl-C; then it answers what was asked, and exits 0 after SIGTERM, 130 after Ctrl-C.
+    """
+    from k2app.cli.web import serve  # noqa: PLC0415 - `k2 --help` stays fast
+
+    if serve(_settings(), port, reuse_port=reuse_port) is signal.SIGINT:
+        raise interrupted("k2")
 
 
 @app.command(
     epilog="Examples: `k2 status` · `k2 status --output json` · `k2 status --watch` (ends with Ctrl-C)"
 )
 def status(
-    output: Annotated[Form, typer.Option("--output", "-o", help="Form of the status.")] = Form.TABLE,
+    output: take.Output = Form.TABLE,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds.")] = False,
 ) -> None:
     """Show how log and lake stand: what is in the lake and what is not yet, the worker, tables, disk.
@@ -205,9 +198,9 @@ def status(
     epilog="Examples: `k2 loads` · `k2 loads --state retracted --limit 20` · `k2 loads --output json`"
 )
 def loads(
-    output: Annotated[Form, typer.Option("--output", "-o", help="Form of the list.")] = Form.TABLE,
+    output: take.Output = Form.TABLE,
     state: Annotated[
-        str | None, typer.Option(metavar="reserved|sent|retracted", help="Only loads in this state.")
+        str | None, typer.Option(help="Only loads in this state.", autocompletion=completion.states)
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many, the newest.")] = None,
 ) -> None:
@@ -222,7 +215,14 @@ def loads(
     "`k2 retract 3f2a9c41b7d0 --reason 'wrong day in the file'` · `k2-query trades --include-retracted`"
 )
 def retract(
-    load: Annotated[str, typer.Argument(metavar="LOAD", help="Id of the load, or its first characters.")],
+    load: Annotated[
+        str,
+        typer.Argument(
+            metavar="LOAD",
+            help="Id of the load, or its first characters.",
+            autocompletion=completion.loads,
+        ),
+    ],
     reason: Annotated[str | None, typer.Option(help="Why; kept in the ledger.")] = None,
 ) -> None:
     """Withdraw a load: queries leave its rows out from now on. Marks, never deletes.
@@ -235,6 +235,45 @@ def retract(
 
 
 @app.command(
+    epilog="Examples: `k2 redrive --topic market.equities.trades.asx --dry-run` · "
+    "`k2 redrive --reason 'unknown schema id' --since 2026-01-05T00:00:00Z` · "
+    "`k2 redrive market.equities.trades.asx/0/17 --file mended.avro`"
+)
+def redrive(
+    letters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TOPIC/PARTITION/OFFSET]...", help="Dead letters; without any: by the options."
+        ),
+    ] = None,
+    topic: Annotated[str | None, typer.Option(help="Only of this topic.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only on the log from this time on.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only refused with this in the reason.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="The value that the one letter should have had: framed Avro, as on the log."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Letters that were sent before, too.")] = False,
+    dry_run: take.DryRun = False,
+    output: take.Output = Form.TABLE,
+) -> None:
+    """Send dead letters again to their topic, once what made them unreadable is mended.
+
+    Each is read first, with the schemas of now; what still cannot be read is listed and stays. Letters sent before are
+    left out. A redrive is a load: `k2 loads` lists it, `k2 retract` withdraws it. Exit status 1 if none could be sent.
+    """
+    from k2app.cli.redrive import Options, redrive_letters  # noqa: PLC0415 - `k2 --help` stays fast
+
+    given = Options(letters or [], topic, since, reason, file, again, dry_run, output is Form.JSON)
+    if not redrive_letters(_settings(), given, Console()):
+        raise typer.Exit(1)
+
+
+@app.command(
     "rebuild-state",
     epilog="Examples: `k2 rebuild-state --dry-run` · `k2 rebuild-state` · "
     "`k2 rebuild-state --topic market.equities.trades.asx --partition 0`",
@@ -242,15 +281,15 @@ def retract(
 def rebuild_state(
     topic: Annotated[str | None, typer.Option(help="Only this topic.")] = None,
     partition: Annotated[int | None, typer.Option(min=0, help="Only this partition.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only; drop nothing.")] = False,
+    dry_run: take.DryRun = False,
 ) -> None:
     """Compare the stored sequence states with the lake, and drop them: the next worker rebuilds them from the lake.
 
     Takes a stopped worker. Harmless at any time: the states are a cache of the lake.
     """
-    from k2app.cli.rebuild_state import rebuild_state as run  # noqa: PLC0415 - `k2 --help` stays fast
+    from k2app.cli.rebuild_state import rebuild_states  # noqa: PLC0415 - `k2 --help` stays fast
 
-    run(_settings(), topic, partition, dry_run=dry_run)
+    rebuild_states(_settings(), topic, partition, dry_run=dry_run)
 
 
 @app.command(
@@ -263,7 +302,7 @@ def trim(
     keep_bytes: Annotated[
         int | None, typer.Option(min=0, help="Size of the log's file, 0: any; default: K2_LOG_KEEP_BYTES.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; trim nothing.")] = False,
+    dry_run: take.DryRun = False,
 ) -> None:
     """Trim the embedded log: what the lake has and is too old, or too much. Never what the lake does not have.
 
@@ -275,15 +314,8 @@ def trim(
 
 
 def main() -> None:
-    """Run the command; what a person must mend is one line on standard error and exit status 2."""
-    try:
-        app()
-    except K2Error as error:
-        typer.echo(f"k2: {error}", err=True)
-        raise SystemExit(OPERATOR_EXIT) from error
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+    """Entry point: every error is one line on standard error, and its exit status says what to do."""
+    run(app, "k2")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from k2app import topology
+from k2app.cli.ending import interrupted
 from k2app.cli.load_progress import loading, waiting
 from k2app.errors import OperatorError
 from k2app.lake.catalog import open_catalog
@@ -31,15 +31,13 @@ from k2app.stream.logs_by_url import open_log, worker_alive
 from k2app.stream.publisher import Outlet
 from k2app.stream.registry import open_registry
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
-
 SHOWN_RATE_S = 1.0
 """Seconds from which on a load's rate means something: below, it is start-up."""
 
 EARLIER = {
     "reserved": "begun before and not finished",
     "sent": "loaded before",
+    "failed": "begun before and broken off",
     "retracted": "loaded before and retracted",
 }
 """What is said of an earlier load of the same file, by its state."""
@@ -64,7 +62,7 @@ class Options:
     wait: bool
 
 
-def run(settings: Settings, options: Options, console: Console) -> None:
+def load_files(settings: Settings, options: Options, console: Console) -> None:
     """Load the files one after the other, and print a line of each as soon as it is loaded.
 
     Raises
@@ -173,7 +171,7 @@ def _load_one(loader: Loader, request: Request, console: Console) -> Report:
         with loading(request.path, console) as shown:
             report = loader.load(request, shown)
     except KeyboardInterrupt:
-        raise _interrupted(_after_interrupt(request, sending=shown.sending)) from None
+        raise interrupted("k2", _after_interrupt(request, sending=shown.sending)) from None
     report.took_s = time.perf_counter() - started
     for line in _lines(report, dry_run=request.dry_run):
         _say(console, line)
@@ -190,12 +188,7 @@ def _wait(settings: Settings, loader: Loader, reports: list[Report], console: Co
                 wait_for(wait, report)
                 _say(console, _in_lake(report))
         except KeyboardInterrupt:
-            raise _interrupted("everything is on the log; the worker takes it from there") from None
-
-
-def _interrupted(what_now: str) -> typer.Exit:
-    typer.echo(f"k2: interrupted; {what_now}", err=True)
-    return typer.Exit(INTERRUPTED)
+            raise interrupted("k2", "everything is on the log; the worker takes it from there") from None
 
 
 def _after_interrupt(request: Request, *, sending: bool) -> str:

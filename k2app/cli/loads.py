@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from k2app.cli.output import printable
+from k2app.cli.terminal import printable
 from k2app.errors import OperatorError
 from k2app.load import ledger
 from k2app.load.ledger import LoadEntry

@@ -11,7 +11,8 @@ import pyarrow as pa
 import typer
 
 from k2app import topology
-from k2app.cli.output import printable, show_table
+from k2app.cli.output import show_table
+from k2app.cli.terminal import printable
 from k2app.errors import OperatorError
 from k2app.load import profiles, symbols
 from k2app.load.columns import Columns

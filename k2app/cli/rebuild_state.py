@@ -11,13 +11,20 @@ from rich.table import Table
 from k2app.operate.opening import Opened, opened
 from k2app.operate.rebuild import Rebuilt, drop, selected, verify
 from k2app.settings import Settings
-from k2app.stream.embedded import WorkerLock
+from k2app.stream.log_space import LogSpace
+from k2app.stream.worker_lock import WorkerLock
+
+ON_KAFKA = (
+    "stop every worker, delete the topics GROUP-TOPIC-sequences-changelog (kafka-topics --delete) and each worker's "
+    "folder K2_HOME/state: the next workers rebuild them from the lake"
+)
+"""What is said where the log is Kafka."""
 
 WIDTH = 120
 """Columns of the page where the output is not a terminal."""
 
 
-def rebuild_state(settings: Settings, topic: str | None, partition: int | None, *, dry_run: bool) -> None:
+def rebuild_states(settings: Settings, topic: str | None, partition: int | None, *, dry_run: bool) -> None:
     """Verify partitions, one line each, then drop what is stored of them.
 
     Raises
@@ -26,7 +33,7 @@ def rebuild_state(settings: Settings, topic: str | None, partition: int | None, 
         A worker is running, or there is no such partition.
     """
     console = Console() if Console().is_terminal else Console(width=WIDTH)
-    with opened(settings) as found, _no_worker(found):
+    with opened(settings, ON_KAFKA) as found, _no_worker(found):
         places = selected(found, topic, partition)
         rebuilt = [verify(found, *place) for place in places]
         if not dry_run:
@@ -40,7 +47,7 @@ def rebuild_state(settings: Settings, topic: str | None, partition: int | None, 
 
 
 @contextmanager
-def _no_worker(found: Opened) -> Iterator[None]:
+def _no_worker(found: Opened[LogSpace]) -> Iterator[None]:
     """Keep workers away while the states change hands."""
     lock = WorkerLock(found.log.path)
     lock.acquire()

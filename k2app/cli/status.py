@@ -16,9 +16,10 @@ from rich.text import Text
 
 from k2app.errors import TransientError
 from k2app.load.reservations import Reservations
-from k2app.operate.opening import opened
-from k2app.operate.status import PartitionStatus, Status, TableStatus, read_status, to_json
+from k2app.operate.opening import looked_into
+from k2app.operate.status import PartitionStatus, SpaceStatus, Status, TableStatus, read_status, to_json
 from k2app.settings import Settings
+from k2app.stream.logs_by_url import Workers
 
 WATCH_S = 2.0
 """Seconds between two looks: a look at a large warehouse takes tenths of a second."""
@@ -35,7 +36,7 @@ def show_status(settings: Settings, *, as_json: bool, watch: bool) -> None:
     OperatorError
         There is no log or lake yet.
     """
-    with opened(settings) as found:
+    with looked_into(settings) as found:
         reservations = Reservations(found.catalog, settings)
 
         def look() -> Status:
@@ -45,10 +46,7 @@ def show_status(settings: Settings, *, as_json: bool, watch: bool) -> None:
         if not watch:
             _print(console, look(), as_json=as_json)
             return
-        try:
-            _watch(console, look, as_json=as_json)
-        except KeyboardInterrupt:
-            return
+        _watch(console, look, as_json=as_json)
 
 
 def _print(console: Console, status: Status, *, as_json: bool) -> None:
@@ -86,15 +84,21 @@ def page(status: Status) -> RenderableType:
 
 
 def _head(status: Status) -> Text:
-    worker = (
-        "no worker is running" if status.worker is None else f"worker: process {status.worker or 'unknown'}"
-    )
     lag = (
         "everything is in the lake"
         if not status.lag_rows
         else f"{status.lag_rows:,} rows are not in the lake yet"
     )
-    return Text(f"{status.home} at {status.at:%Y-%m-%d %H:%M:%S} UTC\n{worker} · {lag}", overflow="fold")
+    head = f"{status.home} at {status.at:%Y-%m-%d %H:%M:%S} UTC\n{_workers(status.workers)} · {lag}"
+    return Text(head, overflow="fold")
+
+
+def _workers(workers: Workers) -> str:
+    if not workers.count:
+        return "no worker is running"
+    if workers.process:
+        return f"worker: process {workers.process}"
+    return "1 worker is running" if workers.count == 1 else f"{workers.count:,} workers are running"
 
 
 def _partitions(partitions: list[PartitionStatus]) -> RenderableType:
@@ -135,11 +139,16 @@ def _foot(status: Status) -> Text:
     space = status.space
     warehouse = "elsewhere" if space.warehouse_bytes is None else decimal(space.warehouse_bytes)
     loads = ", ".join(f"{count:,} {state}" for state, count in status.loads.items() if count) or "none"
-    log = f"log {decimal(space.log_bytes)} ({decimal(space.log_free_bytes)} free)"
     return Text(
-        f"on disk: {log}, warehouse {warehouse}, state {decimal(space.state_bytes)}\n"
+        f"on disk: log {_log(space)}, warehouse {warehouse}, state {decimal(space.state_bytes)}\n"
         f"loads: {loads} · {status.rejects:,} rows rejected · {status.dead_letters:,} dead letters"
     )
+
+
+def _log(space: SpaceStatus) -> str:
+    if space.log_bytes is None:
+        return "on Kafka"
+    return f"{decimal(space.log_bytes)} ({decimal(space.log_free_bytes or 0)} free)"
 
 
 def _table(*columns: str, left: tuple[str, ...]) -> Table:

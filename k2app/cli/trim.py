@@ -15,6 +15,11 @@ from k2app.settings import Settings
 from k2app.stream.log_space import Usage
 from k2app.stream.retention import Cut, Keep, plan, trim
 
+ON_KAFKA = (
+    "what its topics keep is set there (kafka-configs, retention.ms); a hole that retention makes is reported"
+)
+"""What is said where the log is Kafka."""
+
 WIDTH = 120
 """Columns of the page where the output is not a terminal."""
 
@@ -32,7 +37,7 @@ def trim_log(settings: Settings, hours: float | None, size_bytes: int | None, *,
         settings.log.keep_bytes if size_bytes is None else size_bytes,
     )
     console = Console() if Console().is_terminal else Console(width=WIDTH)
-    with opened(settings) as found:
+    with opened(settings, ON_KAFKA) as found:
         before = found.log.usage()
         cuts = plan(found.log, found.floors(), keep, time.time_ns() // 1_000)
         if not dry_run:

@@ -109,7 +109,7 @@ class Ingest:
         self._wanted -= gone
         if self._log is None:
             return
-        if self._buffer.records or self._in_flush:
+        if self.uncommitted:
             await self._flush_within(self._parts.settings.revoke_within_s)
         async with self._turn:
             self._forget(gone)
@@ -196,7 +196,7 @@ class Ingest:
         self._update_room()
 
     def _update_room(self) -> None:
-        waiting = self._buffer.records + self._in_flush
+        waiting = self.uncommitted
         self._parts.metrics.buffered_rows.labels(self.name).set(waiting)
         if waiting >= BUFFERED_FLUSHES * self._parts.settings.max_rows:
             self._room.clear()
@@ -205,7 +205,7 @@ class Ingest:
 
     def _nothing_left(self) -> bool:
         """Whether the lake has everything that the log is known to hold."""
-        if self._log is None or self._void or self._wanted - set(self._partitions):
+        if self._log is None or self._void or self._missing:
             return False
         return all(self._log.highwater(tp) <= part.flushed for tp, part in self._partitions.items())
 
@@ -297,7 +297,7 @@ class Ingest:
     async def _restore(self) -> None:
         """Restore every wanted partition that is not read yet; try until it works."""
         async with self._flushing:
-            while (missing := sorted(self._wanted - set(self._partitions))) and not self._stopping:
+            while (missing := sorted(self._missing)) and not self._stopping:
                 try:
                     await self._restore_all(missing)
                 except VOID as error:
@@ -323,9 +323,19 @@ class Ingest:
         return self._restore_trouble or self._flush_trouble
 
     @property
+    def _missing(self) -> set[TP]:
+        """Wanted partitions that are not read yet."""
+        return self._wanted - set(self._partitions)
+
+    @property
     def reading(self) -> bool:
         """Whether every wanted partition is being read."""
-        return self._wanted <= set(self._partitions)
+        return not self._missing
+
+    @property
+    def uncommitted(self) -> int:
+        """Records that were read and are not in the lake yet."""
+        return self._buffer.records + self._in_flush
 
     def not_ready(self) -> list[str]:
         """Reasons why some partition is not being read; none: all are."""
@@ -333,8 +343,8 @@ class Ingest:
             return [f"{self.name}: {self.trouble}"]
         if self._log is None:
             return [f"{self.name}: not started yet"]
-        missing = sorted(self._wanted - set(self._partitions))
-        return [f"{self.name}: {len(missing)} partitions are being restored"] if missing else []
+        waiting = len(self._missing)
+        return [f"{self.name}: {waiting} partitions are being restored"] if waiting else []
 
     def drained(self, ends: Mapping[TP, int]) -> bool:
         """Whether everything below `ends` is in the lake."""

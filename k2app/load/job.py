@@ -4,7 +4,7 @@
 2. where something must be known first (numbers to give, `--strict`, rows without a sequence): read it once, counting;
 3. reserve the load in the ledger, with its numbers, by compare-and-set: two loads never get the same ones;
 4. read it again, and publish block by block;
-5. write down where its rows are on the log.
+5. write down where its rows are on the log; or that it failed, with the row it reached.
 
 A load that dies after 3 is resumed by loading the same file: it finds its numbers, and what was sent before comes
 back as `duplicate`.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from k2app.errors import OperatorError
+from k2app.errors import OperatorError, TransientError
 from k2app.load import ledger, numbering, refusals
 from k2app.load.ledger import LoadEntry, Sent
 from k2app.load.numbering import Key, Range
@@ -83,6 +84,7 @@ class Loader:
         loads = self.reservations.rows()
         report.earlier = self._earlier(loads, request, found)
         refusals.refuse_untellable(request, report.earlier)
+        refusals.refuse_doubled(request, found, report.earlier, loads)
         needed = _needs_trial(request, report.earlier)
         trial = self._try(request, found, report, progress) if needed else None
         refusals.refuse_changed(request.path, before, "nothing was loaded")
@@ -92,10 +94,9 @@ class Loader:
         # What cannot be read at all is found before it is written down as a load.
         first = list(islice(blocks, 1))
         entry = self.reservations.reserve(lambda rows: self._reserve(request, found, report, trial, rows))
-        self._send(request, report, chain(first, blocks), progress)
-        refusals.refuse_changed(
-            request.path, before, f"what was read of it is on the log (load {report.load_id})"
-        )
+        with self._failing(entry, report):
+            self._send(request, report, chain(first, blocks), progress)
+            refusals.refuse_changed(request.path, before, "what was read of it is on the log")
         self.reservations.add(replace(entry, **self._outcome(report)))
         return report
 
@@ -149,6 +150,7 @@ class Loader:
         report.earlier = self._earlier(loads, request, found)
         # Another process may have begun to load it since.
         refusals.refuse_untellable(request, report.earlier)
+        refusals.refuse_doubled(request, found, report.earlier, loads)
         if trial is None and _needs_trial(request, report.earlier):
             raise OperatorError(f"{request.path} is being loaded by another process: try again")
         counts = {} if trial is None else trial.counts
@@ -185,16 +187,23 @@ class Loader:
         with RejectsFile(self._rejects_folder(request), report.load_id) as rejects:
             try:
                 send(self.publisher, outlet, blocks, dates, report, rejects, progress)
-            except OperatorError as error:
-                if not report.rows:
-                    raise
-                take_back = f"`k2 retract {report.load_id}` takes them back"
-                raise OperatorError(
-                    f"{error}; {report.rows:,} rows before it are on the log, {take_back}"
-                ) from error
-        report.rejects_file = rejects.path if rejects.rows else None
+            finally:
+                report.rejects_file = rejects.path if rejects.rows else None
 
     # --- 5. recording
+
+    @contextmanager
+    def _failing(self, entry: LoadEntry, report: Report) -> Iterator[None]:
+        """Write down that a load failed on the way, and say how far it came."""
+        try:
+            yield
+        except OperatorError as error:
+            told = f"{error}; {_reached(report)}"
+            failed = {**self._outcome(report), "state": ledger.FAILED, "reason": told}
+            # Unrecorded it stays reserved, which means the same to whoever loads the file again.
+            with suppress(TransientError):
+                self.reservations.add(replace(entry, **failed))
+            raise OperatorError(told) from error
 
     def _outcome(self, report: Report) -> dict[str, Any]:
         return {
@@ -207,6 +216,16 @@ class Loader:
                 Sent(report.topic, p, start, end) for p, (start, end) in sorted(report.sent.items())
             ),
         }
+
+
+def _reached(report: Report) -> str:
+    row = report.rows + report.rejects
+    if not report.rows:
+        return f"row {row:,} was reached (load {report.load_id}), nothing is on the log"
+    return (
+        f"row {row:,} was reached, {report.rows:,} rows up to it are on the log, "
+        f"`k2 retract {report.load_id}` takes them back"
+    )
 
 
 def _needs_trial(request: Request, earlier: LoadEntry | None) -> bool:

@@ -1,8 +1,8 @@
 """What was loaded: the logic over the lake's table `loads`, whose rows are events; the newest of a load counts.
 
-A load is first `reserved` (its numbers are its own, whatever becomes of it), then `sent`. Numbers are never given
-back: a load that died between the two is resumed by loading the same file, which finds them here. `retracted` is
-final: queries leave its rows out.
+A load is first `reserved` (its numbers are its own, whatever becomes of it), then `sent`, or `failed` if the file
+could not be read to its end. Numbers are never given back: a load that died on the way is resumed by loading the same
+file, which finds them here. `retracted` is final: queries leave its rows out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from k2app.load.numbering import Key, Range
 
 RESERVED: Final = "reserved"
 SENT: Final = "sent"
-STATES: Final = (RESERVED, SENT, RETRACTED)
+FAILED: Final = "failed"
+STATES: Final = (RESERVED, SENT, FAILED, RETRACTED)
 
 EPOCH: Final = date(1970, 1, 1)
 
@@ -40,7 +41,7 @@ class LoadEntry:
     load_id
         A UUID's hex; loading the same file again makes a new one.
     state
-        `reserved`, `sent` or `retracted`.
+        `reserved`, `sent`, `failed` or `retracted`.
     recorded_at
         When this was written down, UTC.
     file, file_sha256, file_bytes
@@ -56,7 +57,7 @@ class LoadEntry:
     log_id
         Which log that is.
     reason
-        Why it was retracted, in the operator's words.
+        Why it was retracted, in the operator's words; or why it failed.
     """
 
     load_id: str
@@ -147,6 +148,13 @@ def read_otherwise(loads: Any, sha256: str, exchange: str, data_type: str, profi
         and one.state != RETRACTED
         and _content(one.profile) != _content(profile)
     ]
+
+
+def failed_before(loads: Any, file: str, exchange: str, data_type: str) -> LoadEntry | None:
+    """The newest load of a file of this name that broke off with rows on the log, if nothing took them back."""
+    asked = (file, exchange, data_type, FAILED)
+    found = [one for one in entries(loads) if (one.file, one.exchange, one.data_type, one.state) == asked]
+    return next((one for one in reversed(found) if one.rows), None)
 
 
 def _content(profile: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from k2app.errors import OperatorError
 from k2app.lake.ledger import RETRACTED
 from k2app.load import ledger
 from k2app.load.ledger import LoadEntry
 from k2app.load.request import Request
+from k2app.load.sources import Digest
 from k2app.load.trial import Trial
 from k2app.market.topics import DataType
 
@@ -33,9 +34,36 @@ def refuse_changed(path: Path, before: tuple[int, int, int], so_far: str) -> Non
 
 def refuse_untellable(request: Request, earlier: LoadEntry | None) -> None:
     """Refuse a file loaded before, if nothing would tell its copies."""
-    kind = request.exchange.rule(request.data_type).kind
-    if _stands(earlier) and not request.again and (request.sequence == "none" or kind == "none"):
+    if _stands(earlier) and not request.again and _untellable(request):
         raise OperatorError(_loaded_before(request.path, earlier, "its rows have"))
+
+
+def _untellable(request: Request) -> bool:
+    """Whether rows have no sequence by which a copy could be told, whatever the file says."""
+    return request.sequence == "none" or request.exchange.rule(request.data_type).kind == "none"
+
+
+def refuse_doubled(request: Request, found: Digest, earlier: LoadEntry | None, loads: Any) -> None:
+    """Refuse a file whose rows are in the lake already under another profile, or in part from a load that failed.
+
+    Numbers of the source tell such copies; numbers of the loader's own, or none, do not.
+    """
+    if request.again or _stands(earlier) or (request.sequence == "source" and not _untellable(request)):
+        return
+    sha256, exchange, data_type, profile, _ = request.identity(found)
+    for one in ledger.read_otherwise(loads, sha256, exchange, data_type, profile):
+        raise OperatorError(
+            f"{request.path} was loaded at {one.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load {one.load_id}) with the "
+            f"profile {one.profile}, and its rows would be there twice, with nothing to tell the copies by: "
+            f"`k2 retract {one.load_id}` takes that load back, or --again loads the file once more"
+        )
+    failed = ledger.failed_before(loads, str(request.path), exchange, data_type)
+    if failed is not None and _untellable(request):
+        raise OperatorError(
+            f"{request.path} broke off when it was loaded at {failed.recorded_at:%Y-%m-%d %H:%M:%S} UTC (load "
+            f"{failed.load_id}), and nothing would tell copies of the {failed.rows:,} rows that were sent: "
+            f"`k2 retract {failed.load_id}` takes them back, then the file can be loaded"
+        )
 
 
 def _stands(earlier: LoadEntry | None) -> TypeGuard[LoadEntry]:

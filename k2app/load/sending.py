@@ -10,7 +10,7 @@ from typing import Any
 
 import stamina
 
-from k2app.errors import TransientError
+from k2app.errors import OperatorError, TransientError
 from k2app.load import numbering
 from k2app.load.reader import Block
 from k2app.load.rejects import RejectsFile
@@ -65,14 +65,20 @@ def _send_blocks(
 ) -> None:
     cursor: numbering.Cursor = report.numbers
     pending: Future[Offsets] | None = None
-    for block in blocks:
-        rows = block.rows
-        if trading_dates is not None:
-            rows, cursor = numbering.assign(rows, trading_dates(rows), cursor)
+    try:
+        for block in blocks:
+            rows = block.rows
+            if trading_dates is not None:
+                rows, cursor = numbering.assign(rows, trading_dates(rows), cursor)
+            sent, pending = pending, None
+            _note_sent(report, sent)
+            pending = publish(rows)
+            _note_read(report, block, rejects)
+            progress("sending", report.rows, report.rejects, block.bytes_read)
+    except OperatorError:
+        # What broke is the file; the block before it is on its way.
         _note_sent(report, pending)
-        pending = publish(rows)
-        _note_read(report, block, rejects)
-        progress("sending", report.rows, report.rejects, block.bytes_read)
+        raise
     _note_sent(report, pending)
 
 

@@ -79,6 +79,8 @@ class Exchange(_Data):
         The rules for trades and quotes.
     off_market
         What is left out of bars.
+    on_request
+        Served only if it is named: every exchange costs each start of a worker some tenths of a second.
     """
 
     name: Annotated[str, Field(pattern=f"^{EXCHANGE_PATTERN}$")]
@@ -89,6 +91,7 @@ class Exchange(_Data):
     partitions: Annotated[int, Field(strict=True, ge=1, le=MAX_PARTITIONS)]
     sequences: Sequences
     off_market: OffMarket = OffMarket()
+    on_request: Annotated[bool, Field(strict=True)] = False
 
     @property
     def session_start_minutes(self) -> int:
@@ -137,6 +140,18 @@ class Exchanges(Mapping[str, Exchange]):
         if name not in self.by_name:
             raise OperatorError(f"exchange {name!r} is not configured; configured are {', '.join(self)}")
         return self.by_name[name]
+
+    def served(self, names: str) -> Exchanges:
+        """The exchanges that a comma-separated list names; without a name, all but those on request.
+
+        Raises
+        ------
+        OperatorError
+            One of them is not configured.
+        """
+        listed = [name for part in names.split(",") if (name := part.strip())]
+        wanted = listed or [name for name, exchange in self.items() if not exchange.on_request]
+        return Exchanges({name: self.named(name) for name in wanted})
 
 
 def load(user_file: Path | None = None) -> Exchanges:

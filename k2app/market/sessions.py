@@ -119,6 +119,23 @@ def local_to_utc_us(time_zone: str, local_us: Int64s) -> LocalTimes:
     return LocalTimes(local_us - offset, ambiguous, nonexistent)
 
 
+def utc_offsets(time_zone: str, days: Int64s) -> tuple[tuple[int, int], ...]:
+    """What a zone's clocks are ahead of UTC.
+
+    Parameters
+    ----------
+    days
+        Consecutive UTC days since 1970-01-01, ascending, of the times that matter.
+
+    Returns
+    -------
+    pairs of UTC microseconds and offset
+        Ascending; an offset holds from its time to the next one's, the first one before it, too.
+    """
+    offsets = _offsets(ZoneInfo(time_zone), days)
+    return tuple(zip(offsets.starts_us.tolist(), offsets.offsets_us.tolist(), strict=True))
+
+
 def _distinct(days: Int64s) -> Int64s:
     """Distinct values, ascending."""
     if not len(days):

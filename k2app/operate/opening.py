@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from pyiceberg.catalog import Catalog
 
@@ -14,8 +15,10 @@ from k2app.lake.catalog import load, open_catalog
 from k2app.lake.floors import floor_in_force
 from k2app.lake.tables import Name
 from k2app.settings import Settings
-from k2app.stream.embedded import log_path
+from k2app.stream.log_path import log_path
 from k2app.stream.log_space import LogSpace
+from k2app.stream.log_view import LogView
+from k2app.stream.logs_by_url import is_kafka, open_view
 from k2app.stream.retention import Floor
 from k2app.topology import Topics, topics
 
@@ -23,12 +26,15 @@ MAIN = (Name.TRADES, Name.QUOTES, Name.REFERENCE_DATA)
 """Tables that records of the log become rows of; their floors say what the lake has."""
 
 
+LogT_co = TypeVar("LogT_co", bound=LogView, covariant=True)
+
+
 @dataclass(frozen=True)
-class Opened:
-    """The embedded log and the lake of some settings."""
+class Opened(Generic[LogT_co]):
+    """The log and the lake of some settings."""
 
     settings: Settings
-    log: LogSpace
+    log: LogT_co
     catalog: Catalog
     served: Topics
 
@@ -38,19 +44,44 @@ class Opened:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Opened]:
-    """Open log and lake.
+def looked_into(settings: Settings) -> Iterator[Opened[LogView]]:
+    """Open log and lake, to look into them.
+
+    Raises
+    ------
+    OperatorError
+        One of them is not there: names the command that makes it.
+    TransientError
+        Kafka does not answer.
+    """
+    with opened_lake(settings) as catalog:
+        _must_exist(settings)
+        with closing(open_view(settings)) as log:
+            yield Opened(settings, log, catalog, topics(settings))
+
+
+@contextmanager
+def opened(settings: Settings, on_kafka: str) -> Iterator[Opened[LogSpace]]:
+    """Open the embedded log, and the lake.
+
+    Parameters
+    ----------
+    on_kafka
+        What a person does instead where the log is Kafka.
 
     Raises
     ------
     OperatorError
         One of them is not there: names the command that makes it. Or the log is Kafka.
     """
-    path = embedded_path(settings)
+    if is_kafka(settings):
+        raise OperatorError(
+            f"this command looks after the embedded log, and K2_LOG_URL names Kafka: {on_kafka}"
+        )
     with opened_lake(settings) as catalog:
-        if not path.exists():
-            raise OperatorError(_nothing(settings))
-        with closing(LogSpace(path, synchronous=settings.log.synchronous)) as log:
+        _must_exist(settings)
+        log = LogSpace(log_path(settings.log_url), synchronous=settings.log.synchronous)
+        with closing(log):
             yield Opened(settings, log, catalog, topics(settings))
 
 
@@ -70,22 +101,6 @@ def opened_lake(settings: Settings) -> Iterator[Catalog]:
         yield catalog
 
 
-def embedded_path(settings: Settings) -> Path:
-    """Path of the embedded log.
-
-    Raises
-    ------
-    OperatorError
-        The log is Kafka, which has commands of its own for this.
-    """
-    if settings.log_url.startswith("kafka:"):
-        raise OperatorError(
-            "this command looks after the embedded log, and K2_LOG_URL names Kafka: use Kafka's own tools "
-            "(kafka-consumer-groups, kafka-configs)"
-        )
-    return log_path(settings.log_url)
-
-
 def lake_floors(catalog: Catalog, settings: Settings, log_id: str) -> dict[tuple[str, int], Floor]:
     """Where the lake ends, by topic and partition of one log; absent: it has nothing of it yet.
 
@@ -103,6 +118,12 @@ def lake_floors(catalog: Catalog, settings: Settings, log_id: str) -> dict[tuple
         for place, floor in floor_in_force(load(catalog, settings, name).metadata).partitions.items()
         if place.log_id == log_id
     }
+
+
+def _must_exist(settings: Settings) -> None:
+    """Looking must not make an embedded log."""
+    if not is_kafka(settings) and not log_path(settings.log_url).exists():
+        raise OperatorError(_nothing(settings))
 
 
 def _nothing(settings: Settings) -> str:

@@ -27,6 +27,7 @@ from k2app.market.topics import DataType
 from k2app.operate.changelogs import changelog_of, stored_states
 from k2app.operate.opening import Opened
 from k2app.settings import Settings
+from k2app.stream.log_space import LogSpace
 from k2app.topology import reader_schema
 
 
@@ -55,7 +56,7 @@ class Rebuilt:
     stored: str
 
 
-def selected(opened: Opened, topic: str | None, partition: int | None) -> list[tuple[str, int]]:
+def selected(opened: Opened[LogSpace], topic: str | None, partition: int | None) -> list[tuple[str, int]]:
     """Partitions that have sequence states: all, or those asked for.
 
     Raises
@@ -78,7 +79,7 @@ def selected(opened: Opened, topic: str | None, partition: int | None) -> list[t
     return found
 
 
-def verify(opened: Opened, topic: str, partition: int) -> Rebuilt:
+def verify(opened: Opened[LogSpace], topic: str, partition: int) -> Rebuilt:
     """Make the states of one partition from the lake, and compare the stored ones. Writes nothing.
 
     Raises
@@ -148,7 +149,7 @@ def _scope(key: str) -> int:
     return int(key.partition(SEPARATOR)[0])
 
 
-def drop(opened: Opened, topic: str, partition: int) -> None:
+def drop(opened: Opened[LogSpace], topic: str, partition: int) -> None:
     """Drop what is stored of one partition: its changelog, and its RocksDB. Idempotent.
 
     The caller holds the worker lock. The changelog goes first: a RocksDB without one is stale by its watermark at

@@ -21,7 +21,8 @@ from k2app.load.reservations import Reservations
 from k2app.market.topics import DataType
 from k2app.operate.changelogs import changelog_of, last_watermark
 from k2app.operate.opening import Opened
-from k2app.stream.embedded import WorkerLock
+from k2app.stream.log_view import LogView
+from k2app.stream.logs_by_url import Workers, workers
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class TableStatus:
 class SpaceStatus:
     """Bytes on disk; None: not on this machine."""
 
-    log_bytes: int
-    log_free_bytes: int
-    log_wal_bytes: int
+    log_bytes: int | None
+    log_free_bytes: int | None
+    log_wal_bytes: int | None
     warehouse_bytes: int | None
     state_bytes: int
 
@@ -85,8 +86,8 @@ class Status:
 
     Parameters
     ----------
-    worker
-        Id of the process that consumes the log; None: no worker is running.
+    workers
+        Who consumes the log. Kafka's group does not tell processes.
     dead_letters
         Records of the log that could not be read, in the lake with their bytes.
     rejects
@@ -96,7 +97,7 @@ class Status:
     at: datetime
     home: Path
     log_id: str
-    worker: int | None
+    workers: Workers
     partitions: list[PartitionStatus]
     tables: list[TableStatus]
     space: SpaceStatus
@@ -110,7 +111,7 @@ class Status:
         return sum(part.lag_rows for part in self.partitions)
 
 
-def read_status(opened: Opened, reservations: Reservations, now: datetime) -> Status:
+def read_status(opened: Opened[LogView], reservations: Reservations, now: datetime) -> Status:
     """Look at everything. Changes nothing; works with and without a worker.
 
     Raises
@@ -118,7 +119,7 @@ def read_status(opened: Opened, reservations: Reservations, now: datetime) -> St
     OperatorError
         The lake is not there.
     TransientError
-        Catalog or warehouse do not answer.
+        Catalog, warehouse or Kafka do not answer.
     """
     # The log is read after the lake: what is committed meanwhile shows as lag for a moment, never as negative.
     tables = {name: load(opened.catalog, opened.settings, name) for name in Name}
@@ -128,7 +129,7 @@ def read_status(opened: Opened, reservations: Reservations, now: datetime) -> St
         now,
         opened.settings.home,
         opened.log.log_id,
-        WorkerLock(opened.log.path).owner(),
+        workers(opened.settings),
         list(_partitions(opened, tables, now)),
         shown,
         _space(opened),
@@ -138,7 +139,9 @@ def read_status(opened: Opened, reservations: Reservations, now: datetime) -> St
     )
 
 
-def _partitions(opened: Opened, tables: dict[Name, Table], now: datetime) -> Iterator[PartitionStatus]:
+def _partitions(
+    opened: Opened[LogView], tables: dict[Name, Table], now: datetime
+) -> Iterator[PartitionStatus]:
     floors, now_us = opened.floors(), int(now.timestamp() * 1_000_000)
     uuids = {name: str(table.metadata.table_uuid) for name, table in tables.items()}
     bounds = opened.log.bounds(opened.served.by_name)
@@ -160,7 +163,9 @@ def _partitions(opened: Opened, tables: dict[Name, Table], now: datetime) -> Ite
         )
 
 
-def _state(opened: Opened, topic: str, partition: int, floor: int, table_uuid: str) -> tuple[int | None, str]:
+def _state(
+    opened: Opened[LogView], topic: str, partition: int, floor: int, table_uuid: str
+) -> tuple[int | None, str]:
     changelog = changelog_of(opened.settings.consumer_group, topic)
     mark = last_watermark(opened.log, changelog, partition)
     if mark is None:
@@ -185,13 +190,13 @@ def _table(name: Name, table: Table) -> TableStatus:
     )
 
 
-def _space(opened: Opened) -> SpaceStatus:
+def _space(opened: Opened[LogView]) -> SpaceStatus:
     usage, settings = opened.log.usage(), opened.settings
     warehouse = local_path(settings.warehouse)
     return SpaceStatus(
-        usage.file_bytes,
-        usage.free_bytes,
-        usage.wal_bytes,
+        None if usage is None else usage.file_bytes,
+        None if usage is None else usage.free_bytes,
+        None if usage is None else usage.wal_bytes,
         None if warehouse is None else folder_bytes(warehouse),
         folder_bytes(settings.state_dir / opened.log.log_id),
     )
@@ -219,7 +224,8 @@ def to_json(status: Status) -> dict[str, Any]:
         "at": status.at.isoformat(),
         "home": str(status.home),
         "log_id": status.log_id,
-        "worker": {"running": status.worker is not None, "pid": status.worker or None},
+        "worker": {"running": status.workers.count > 0, "pid": status.workers.process or None},
+        "workers": status.workers.count,
         "lag_rows": status.lag_rows,
         "partitions": [vars(part) for part in status.partitions],
         "tables": tables,

@@ -23,12 +23,12 @@ from faust.types import TP
 from k2app.errors import OperatorError, TransientError
 from k2app.logs import FAUST_LOGGER
 from k2app.stream.batches import BatchConsumerMixin, BatchRecord, RecordBatch
-from k2app.stream.embedded import WorkerLock
 from k2app.stream.kafka_admin import BROKERS_CHOICE, servers
 from k2app.stream.kafka_reader import Reader
 from k2app.stream.kafka_records import to_batch
 from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, send_pairs
 from k2app.stream.kafka_thread import LOOK_S, ConsumerThread, RebalanceListener, Wanted
+from k2app.stream.worker_lock import WorkerLock
 
 
 class Consumer(BatchConsumerMixin, driver.Consumer):

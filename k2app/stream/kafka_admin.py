@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -99,6 +99,15 @@ class KafkaAdmin:
                 "a partition count never changes; set it back in the exchanges file"
             )
         return made
+
+    def partition_counts(self, names: Sequence[str]) -> dict[str, int]:
+        """Partitions of the topics `names`; a topic that is not there is left out."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> dict[str, int]:
+            described: list[dict[str, Any]] = await admin.describe_topics(list(names))
+            return {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
+
+        return self._ask(ask) if names else {}
 
     def group_members(self, group: str) -> int:
         """How many consumers a group has."""

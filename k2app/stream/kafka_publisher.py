@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -18,8 +18,8 @@ from k2app.errors import OperatorError, TransientError
 from k2app.stream.batches import Int64s
 from k2app.stream.kafka_admin import servers
 from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, send_pairs
-from k2app.stream.log_file import Records
-from k2app.stream.publisher import Outlet, to_records
+from k2app.stream.log_records import Records
+from k2app.stream.publisher import Headers, Outlet, to_records
 
 CONFIRM_WITHIN_S = 120.0
 """Seconds for which a batch is sent again before it is given up: brokers restart in less."""
@@ -50,15 +50,21 @@ class KafkaPublisher:
         OperatorError
             The cluster did not confirm what was sent.
         """
+        return self.publish_records(outlet.topic, lambda partitions: to_records(rows, outlet, partitions))
+
+    def publish_records(
+        self, topic: str, deal: Callable[[int], Sequence[Records]], headers: Headers = ()
+    ) -> dict[int, tuple[int, int]]:
+        """See `Publisher.publish_records`; errors as of `publish`."""
         with self._answering():
             producer = self._loop.run(self._started())
-            partitions = self._loop.run(producer.partitions_for(outlet.topic))
-        parts = to_records(rows, outlet, len(partitions))
+            partitions = self._loop.run(producer.partitions_for(topic))
+        parts = deal(len(partitions))
         try:
-            return self._loop.run(_send(producer, outlet.topic, parts))
+            return self._loop.run(_send(producer, topic, parts, headers))
         except KafkaError as error:
             raise OperatorError(
-                f"Kafka at {self._url} did not confirm {rows.num_rows:,} rows for {outlet.topic} ({error!r}): part of "
+                f"Kafka at {self._url} did not confirm {sum(map(len, parts)):,} rows for {topic} ({error!r}): part of "
                 "them may be there; load the file again once it answers: copies are told by their sequence"
             ) from error
 
@@ -95,9 +101,11 @@ class KafkaPublisher:
 
 
 async def _send(
-    producer: AIOKafkaProducer, topic: str, parts: Sequence[Records]
+    producer: AIOKafkaProducer, topic: str, parts: Sequence[Records], headers: Headers
 ) -> dict[int, tuple[int, int]]:
-    sent = await asyncio.gather(*(send_pairs(producer, TP(topic, r.partition), _pairs(r)) for r in parts))
+    sent = await asyncio.gather(
+        *(send_pairs(producer, TP(topic, r.partition), _pairs(r), headers) for r in parts)
+    )
     return {r.partition: offsets for r, offsets in zip(parts, sent, strict=True)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -25,7 +25,9 @@ PRODUCER_SETTINGS: dict[str, Any] = {
 """What every producer of ours has: a record is there once, in order, and on every replica in sync."""
 
 
-async def send_pairs(producer: AIOKafkaProducer, tp: TP, pairs: Iterable[Pair]) -> tuple[int, int]:
+async def send_pairs(
+    producer: AIOKafkaProducer, tp: TP, pairs: Iterable[Pair], headers: Sequence[tuple[str, bytes]] = ()
+) -> tuple[int, int]:
     """Send records to one partition, in their order; returns their offsets [start, end) once they are durable.
 
     Other producers' records may lie in between.
@@ -39,10 +41,10 @@ async def send_pairs(producer: AIOKafkaProducer, tp: TP, pairs: Iterable[Pair]) 
     sent: list[tuple[asyncio.Future[Any], int]] = []
     batch = producer.create_batch()
     for key, value in pairs:
-        if batch.append(key=key, value=value, timestamp=now_ms) is None:
+        if batch.append(key=key, value=value, timestamp=now_ms, headers=headers) is None:
             sent.append(await _submit(producer, batch, tp))
             batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=now_ms)
+            batch.append(key=key, value=value, timestamp=now_ms, headers=headers)
     sent.append(await _submit(producer, batch, tp))
     done = await asyncio.gather(*(future for future, _ in sent))
     return done[0].offset, done[-1].offset + sent[-1][1]

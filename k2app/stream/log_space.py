@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2app.errors import TransientError
 from k2app.stream.log_file import LogFile
+
+READ_ROWS = 65_536
+"""Records read at once."""
+
+READ_BYTES = 16 * 1024 * 1024
+"""Bytes read at once."""
+
+EVERY = 2**62
+"""More rows and bytes than there are: a stored batch is read to its end."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Usage:
 
 
 class LogSpace(LogFile):
-    """A connection to the log for looking after its space."""
+    """A connection to the log for looking into it, and after its space."""
 
     def stored(self, topic: str, partition: int, before_offset: int) -> list[StoredBatch]:
         """Stored batches that end below `before_offset`, in order of offset."""
@@ -68,6 +78,27 @@ class LogSpace(LogFile):
             (self._known(topic).id, partition, offset),
         ).fetchone()
         return None if row is None else int(row[0])
+
+    def records(self, topic: str, partition: int) -> Iterator[tuple[bytes | None, bytes | None]]:
+        """Key and value of every record kept, in order; nothing of a topic that is not there."""
+        at = 0
+        while self.topic(topic) is not None:
+            batch = self.read(topic, partition, at, max_rows=READ_ROWS, max_bytes=READ_BYTES)
+            if batch is None:
+                return
+            yield from ((batch.key(row), batch.value(row)) for row in range(len(batch)))
+            at = batch.next_offset
+
+    def newest(self, topic: str, partition: int, key: bytes) -> bytes | None:
+        """Newest value of a key; None: there is none. Looks from the end, a stored batch at a time."""
+        if self.topic(topic) is None:
+            return None
+        for offset in reversed(self.first_offsets(topic, partition)):
+            batch = self.read(topic, partition, offset, max_rows=EVERY, max_bytes=EVERY)
+            for row in reversed(range(0 if batch is None else len(batch))):
+                if batch is not None and batch.key(row) == key:
+                    return batch.value(row)
+        return None
 
     def usage(self) -> Usage:
         """Bytes of the file and of what is free in it."""

@@ -5,14 +5,18 @@ Wiring and commands ask this module; nothing else looks at the URL's scheme.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from k2app.errors import OperatorError
 from k2app.settings import Settings
 from k2app.stream.embedded import Transport as EmbeddedTransport
-from k2app.stream.embedded import WorkerLock, log_path
 from k2app.stream.log_file import LogFile
+from k2app.stream.log_path import log_path
+from k2app.stream.log_space import LogSpace
+from k2app.stream.log_view import LogView
 from k2app.stream.publisher import EmbeddedPublisher, Publisher
+from k2app.stream.worker_lock import WorkerLock
 
 
 class Log(Protocol):
@@ -45,7 +49,51 @@ def open_log(settings: Settings) -> Log:
     TransientError
         Kafka does not answer.
     """
-    return KafkaLog(settings) if _is_kafka(settings) else EmbeddedLog(settings)
+    return KafkaLog(settings) if is_kafka(settings) else EmbeddedLog(settings)
+
+
+def open_view(settings: Settings) -> LogView:
+    """Open the log that the settings name, to look into it; it must be there.
+
+    Raises
+    ------
+    OperatorError
+        The URL is of no known form, or the embedded log cannot be opened.
+    TransientError
+        Kafka does not answer.
+    """
+    if not is_kafka(settings):
+        return LogSpace(log_path(settings.log_url), synchronous=settings.log.synchronous)
+    from k2app.stream.kafka_view import KafkaView  # noqa: PLC0415 - only where Kafka is used
+
+    return KafkaView(settings.log_url)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers that consume a log: how many, and the process id if it is known (0: it is not).
+
+    Kafka counts one that has ended until its session runs out: it may come back and find its partitions waiting.
+    """
+
+    count: int
+    process: int = 0
+
+
+def workers(settings: Settings) -> Workers:
+    """Who consumes the log that the settings name.
+
+    Raises
+    ------
+    TransientError
+        Kafka does not answer.
+    """
+    if is_kafka(settings):
+        from k2app.stream.kafka_admin import KafkaAdmin  # noqa: PLC0415 - only where Kafka is used
+
+        return Workers(KafkaAdmin(settings.log_url).group_members(settings.consumer_group))
+    owner = WorkerLock(log_path(settings.log_url)).owner()
+    return Workers(0) if owner is None else Workers(1, owner)
 
 
 def worker_alive(settings: Settings) -> bool:
@@ -56,16 +104,12 @@ def worker_alive(settings: Settings) -> bool:
     TransientError
         Kafka does not answer.
     """
-    if not _is_kafka(settings):
-        return WorkerLock(log_path(settings.log_url)).held_by_another()
-    from k2app.stream.kafka_admin import KafkaAdmin  # noqa: PLC0415 - only where Kafka is used
-
-    return KafkaAdmin(settings.log_url).group_members(settings.consumer_group) > 0
+    return workers(settings).count > 0
 
 
 def transport(settings: Settings) -> type[Any]:
     """Faust transport class for the log that the settings name."""
-    if not _is_kafka(settings):
+    if not is_kafka(settings):
         return EmbeddedTransport
     from k2app.stream.kafka import Transport as KafkaTransport  # noqa: PLC0415 - only where Kafka is used
 
@@ -74,14 +118,21 @@ def transport(settings: Settings) -> type[Any]:
 
 def broker_url(settings: Settings) -> str:
     """URL in the form that Faust takes: servers are separated by semicolons."""
-    if not _is_kafka(settings):
+    if not is_kafka(settings):
         return settings.log_url
     from k2app.stream.kafka_admin import SCHEME, servers  # noqa: PLC0415 - only where Kafka is used
 
     return ";".join(f"{SCHEME}{server}" for server in servers(settings.log_url))
 
 
-def _is_kafka(settings: Settings) -> bool:
+def is_kafka(settings: Settings) -> bool:
+    """Whether the log is Kafka.
+
+    Raises
+    ------
+    OperatorError
+        The URL is of no known form.
+    """
     scheme = settings.log_url.partition(":")[0]
     if scheme not in {"sqlite", "kafka"}:
         raise OperatorError(

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import json
 import threading
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import httpx
+import stamina
 from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
 
 from k2app.errors import OperatorError, TransientError
 from k2app.settings import Settings
-from k2app.stream.embedded import log_path
 from k2app.stream.log_file import LogFile
+from k2app.stream.log_path import log_path
 
 COMPATIBILITY = "BACKWARD"
 """Rule of our subjects: a new schema can read what the previous one wrote."""
 
 SERVER_ERROR = 500
 """Lowest HTTP status by which a server blames itself: the same request may succeed later."""
+
+
+ATTEMPTS = 5
+"""Times that a subject is tried: workers that start together make the same ones, and a server refuses all but one."""
+
+PAUSE_S = 0.2
+"""Most seconds between two attempts: a request takes a tenth of it."""
 
 
 class Registry(Protocol):
@@ -79,8 +88,7 @@ class HttpRegistry:
     def register(self, subject: str, schema: dict[str, Any]) -> int:
         """See `Registry.register`."""
         try:
-            self._client.update_compatibility(level=COMPATIBILITY, subject=subject)
-            return int(self._client.register(subject, AvroSchema(schema)))
+            return self._registered(subject, schema)
         except ClientError as error:
             if (error.http_code or SERVER_ERROR) >= SERVER_ERROR:
                 raise self._unreachable(error) from error
@@ -90,6 +98,15 @@ class HttpRegistry:
             ) from error
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def _registered(self, subject: str, schema: dict[str, Any]) -> int:
+        for attempt in stamina.retry_context(
+            on=_is_conflict, attempts=ATTEMPTS, timeout=None, wait_max=PAUSE_S
+        ):
+            with attempt:
+                self._client.update_compatibility(level=COMPATIBILITY, subject=subject)
+                return int(self._client.register(subject, AvroSchema(schema)))
+        raise AssertionError("retry_context returns or raises")  # pragma: no cover - for the type checker
 
     def schema(self, schema_id: int) -> str | None:
         """See `Registry.schema`."""
@@ -101,6 +118,11 @@ class HttpRegistry:
 
     def _unreachable(self, error: Exception) -> TransientError:
         return TransientError(f"the schema registry {self._url} cannot be reached: {error!r}")
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Whether a subject is in the way: an incompatible one, or one that another process makes at this moment."""
+    return isinstance(error, ClientError) and error.http_code == HTTPStatus.CONFLICT
 
 
 def open_registry(settings: Settings, log: LogFile | None) -> Registry:

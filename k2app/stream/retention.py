@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from k2app.errors import K2Error
 from k2app.logs import get
-from k2app.stream.embedded import CHANGELOG_SUFFIX
+from k2app.stream.changelogs import CHANGELOG_SUFFIX
 from k2app.stream.log_space import LogSpace, StoredBatch
 
 logger = get(__name__)

@@ -19,8 +19,9 @@ from k2app.lake.floors import floor_in_force
 from k2app.lake.tables import Name
 from k2app.market.topics import DataType
 from k2app.settings import read_settings
-from k2app.stream.embedded import log_path
-from k2app.stream.log_file import LogFile, records_from_pairs
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_path import log_path
+from k2app.stream.log_records import records_from_pairs
 from k2app.stream.publisher import EmbeddedPublisher, Outlet
 from k2app.stream.registry import open_registry
 

@@ -10,15 +10,16 @@ from homes import OPEN_US, REFERENCE, TRADES, Home, counting, stopped, trades, w
 
 from k2app.lake.tables import Name
 from k2app.market.topics import DataType
-from k2app.stream.log_file import LogFile, records_from_pairs
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_records import records_from_pairs
 
 
 def committed(home: Home) -> int:
     return sum(offset for (topic, _), offset in home.floors().items() if topic == TRADES)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_flushes_commits_and_exits_0(home, number):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signal_flushes_commits_and_ends(home, number, status):
     """A worker told to end commits what it has read: nothing waits for the next start."""
     home.publish(trades(counting(3, 50)))
     with stopped(home.start(K2_FLUSH_INTERVAL_S="3000", K2_FLUSH_MAX_ROWS="100")) as worker:
@@ -26,7 +27,7 @@ def test_signal_flushes_commits_and_exits_0(home, number):
         home.publish(trades(counting(3, 10, first=51)))
         wait_until(lambda: _read_all(home), "the log's committed offsets")
         worker.send_signal(number)
-        assert 0 == worker.wait(30)
+        assert status == worker.wait(30)
     assert 180 == len(home.rows(Name.TRADES))
 
 

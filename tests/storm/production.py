@@ -13,8 +13,9 @@ from k2app.load.job import Loader
 from k2app.load.request import Report, Request
 from k2app.load.reservations import Reservations
 from k2app.market.topics import DataType
-from k2app.stream.embedded import log_path
-from k2app.stream.log_file import LogFile, records_from_pairs
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_path import log_path
+from k2app.stream.log_records import records_from_pairs
 from k2app.stream.publisher import EmbeddedPublisher
 from tests.pipeline.homes import TRADES, Home
 

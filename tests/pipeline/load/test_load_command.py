@@ -337,7 +337,7 @@ def test_an_unfinished_load_that_nothing_would_tell_is_taken_back(k2, home):
     assert (2, "") == (done.status, done.out)
     assert "cut.csv.gz cannot be read to its end" in done.err
     [rows, load] = re.search(
-        r"; ([\d,]+) rows before it are on the log, `k2 retract (\w{32})`", done.err
+        r"; row [\d,]+ was reached, ([\d,]+) rows up to it are on the log, `k2 retract (\w{32})`", done.err
     ).groups()
     assert int(rows.replace(",", "")) == len(on_log(home)) > 0
 

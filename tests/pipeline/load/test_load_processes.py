@@ -9,7 +9,8 @@ from collections import Counter
 
 from k2app.lake.tables import Name
 from k2app.load import ledger
-from k2app.stream.embedded import WorkerLock, log_path
+from k2app.stream.log_path import log_path
+from k2app.stream.worker_lock import WorkerLock
 from tests.pipeline.homes import stopped, wait_until
 from tests.pipeline.load.commands import LOAD, PATIENCE_S, asx_trades, ledger_rows, on_log
 

@@ -5,8 +5,8 @@ import json
 
 from typer.testing import CliRunner
 
+from k2app.cli import ending, k2_query
 from k2app.cli import k2 as k2_cli
-from k2app.cli import k2_query
 from k2app.errors import K2Error
 
 APPS = {"k2": k2_cli.app, "k2-query": k2_query.app}
@@ -18,7 +18,7 @@ def k2(home, *arguments, program="k2", status=0, **environment):
     with contextlib.chdir(home.path):
         done = CliRunner().invoke(APPS[program], arguments, env=home.environment | quiet | environment)
     if isinstance(done.exception, K2Error):
-        assert status == k2_cli.OPERATOR_EXIT, done.exception
+        assert status == ending.exit_status(done.exception), done.exception
         return f"k2: {done.exception}"
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception

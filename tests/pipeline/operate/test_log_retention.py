@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from k2app.stream.log_file import LogFile, records_from_pairs
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_records import records_from_pairs
 from k2app.stream.log_space import LogSpace
 from k2app.stream.retention import HOUR_US, Floor, Keep, Place, Retention, compactable, plan, trim
 

@@ -1,18 +1,14 @@
 """`k2 rebuild-state` and `k2 trim`, and every example of the commands' help."""
 
-import re
-import shlex
 
 import pytest
-from commands import APPS, csv, k2, k2_json, load, load_id
+from commands import k2, k2_json
 from homes import TRADES, counting, stopped, trades, wait_until
-from typer.main import get_command
 
-from k2app.cli import k2 as cli
 from k2app.lake.tables import Name
 from k2app.market.sequence_states import States
 from k2app.operate.rebuild import agree
-from k2app.stream.log_file import records_from_pairs
+from k2app.stream.log_records import records_from_pairs
 
 CHANGELOG = f"k2-iceberg-writer-{TRADES}-sequences-changelog"
 
@@ -117,33 +113,3 @@ def states(primitives):
 def test_stored_states_agree_with_the_lake(stored, keep_days, agrees):
     """Equal but for what may have been evicted."""
     assert agrees == agree(states(stored), states(MADE), keep_days)
-
-
-# --- the examples
-
-OURS = ("status", "loads", "retract", "rebuild-state", "trim")
-
-
-def examples():
-    commands = get_command(cli.app).commands
-    return [
-        pytest.param(example, id=example)
-        for name in OURS
-        for example in re.findall(r"`(k2[ -][^`]*)`", commands[name].epilog)
-        if "--watch" not in example
-    ]
-
-
-@pytest.mark.parametrize("example", examples())
-def test_examples_of_the_help_run(home, example):
-    """Each is typed as the help shows it, but for the id of a load."""
-    load(home, csv(home, "a.csv", [(0, "10", 1)]))
-    program, *arguments = shlex.split(example.replace("3f2a9c41b7d0", load_id(home)[:12]))
-    assert program in APPS
-    assert k2(home, *arguments, program=program)
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_every_command_has_examples(name):
-    """The help ends with commands to copy."""
-    assert len(re.findall(r"`k2[ -]", get_command(cli.app).commands[name].epilog)) >= 2

@@ -76,7 +76,7 @@ def test_page_fits(home):
 
 
 def test_watch_until_interrupted(home):
-    """Looks again and again; Ctrl-C ends it without an error."""
+    """Looks again and again; Ctrl-C ends it with the shell's status and one line."""
     _ = home.log
     watch = subprocess.Popen(
         [sys.executable, "-m", "k2app.cli.k2", "status", "--watch"],
@@ -95,7 +95,7 @@ def test_watch_until_interrupted(home):
             looks += "no worker is running" in line
         watch.send_signal(signal.SIGINT)
         _, errors = watch.communicate()
-        assert (0, "") == (watch.returncode, errors)
+        assert (130, "k2: interrupted\n") == (watch.returncode, errors)
     deadline.cancel()
 
 
@@ -109,11 +109,15 @@ def test_before_there_is_anything(tmp_path, command):
     assert ["exchanges.toml"] == [path.name for path in home.path.iterdir()]
 
 
-def test_kafka_has_tools_of_its_own(home):
-    """What looks after the embedded log says so."""
+@pytest.mark.parametrize(
+    ("command", "instead"), [("trim", "retention.ms"), ("rebuild-state", "-sequences-changelog")]
+)
+def test_kafka_has_tools_of_its_own(home, command, instead):
+    """What looks after the embedded log says so, and what to do on Kafka."""
     _ = home.log
-    said = k2(home, "status", status=2, K2_LOG_URL="kafka://localhost:1")
+    said = k2(home, command, status=2, K2_LOG_URL="kafka://localhost:1")
     assert "this command looks after the embedded log, and K2_LOG_URL names Kafka" in said
+    assert instead in said
 
 
 def test_loads_are_listed_newest_last(home):
@@ -132,7 +136,8 @@ def test_loads_are_listed_newest_last(home):
     page = k2(home, "loads")
     assert first["load_id"][:12] in page
     assert "b [x].csv" in page
-    assert "--state takes reserved, sent, retracted; got 'lost'" in k2(
+    assert "--state takes reserved, sent, failed, retracted; got 'lost'" in k2(
         home, "loads", "--state", "lost", status=2
     )
-    assert {"reserved": 0, "sent": 1, "retracted": 1} == json.loads(k2(home, "status", "-o", "json"))["loads"]
+    counts = json.loads(k2(home, "status", "-o", "json"))["loads"]
+    assert {"reserved": 0, "sent": 1, "failed": 0, "retracted": 1} == counts

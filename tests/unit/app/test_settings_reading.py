@@ -66,6 +66,8 @@ def other_value(path, tmp_path):
         "format": "json",
         "on_hole": "continue",
         "on_new_log": "continue",
+        "keys": "required",
+        "rate": "50/min",
     }
     if path[-1] in texts:
         return texts[path[-1]], texts[path[-1]]
@@ -82,6 +84,7 @@ def other_value(path, tmp_path):
         ("K2_FLUSH_MAX_ROWS", "many", "K2_FLUSH_MAX_ROWS: .*integer.*got 'many' .Commit when this many rows"),
         ("K2_FLUSH_MAX_ROWS", "0", "K2_FLUSH_MAX_ROWS: .*greater than or equal to 1; got '0'"),
         ("K2_WEB_PORT", "65536", "K2_WEB_PORT: .*less than or equal to 65535"),
+        ("K2_WEB_PORT", "0", "K2_WEB_PORT: .*greater than or equal to 1; got .0."),
         ("K2_ON_HOLE", "ignore", "K2_ON_HOLE: .*'stop' or 'continue'; got 'ignore'"),
         ("K2_LOGS_LEVEL", "INFO", "K2_LOGS_LEVEL: .*'debug', 'info', 'warning' or 'error'"),
         ("K2_LAKE_CATALOG", "", "K2_LAKE_CATALOG: .*at least 1 character"),

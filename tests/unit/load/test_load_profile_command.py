@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import zipfile
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from load_files import HEADER, trade
 from typer.testing import CliRunner
 
-from k2app.cli.k2 import app, profile_app
+from k2app.cli.k2 import app
 from k2app.errors import OperatorError
 from k2app.load import profiles
 
@@ -147,35 +143,3 @@ def test_a_file_that_steers_the_terminal(run):
     _, output = check(run, f"{HEADER}\n{trade(price=chr(27) + '[2J')}\n")
     assert "\x1b" not in output
     assert r"\x1b[2J" in output
-
-
-def examples():
-    """Commands in the help of `k2 profile`."""
-    return [
-        found
-        for command in profile_app.registered_commands
-        for found in re.findall(r"`k2 profile ([^`]+)`", str(command.epilog))
-    ]
-
-
-@pytest.mark.parametrize("example", examples())
-def test_the_examples_in_the_help(run, example):
-    """They work on such files."""
-    with zipfile.ZipFile("BTCUSDT-trades-2025-01-01.zip", "w") as archive:
-        archive.writestr("BTCUSDT-trades-2025-01-01.csv", TRADE_ID)
-    with pa.output_stream("day.csv.zst", compression="zstd") as stream:
-        stream.write(MBP.encode())
-    Path("mine.toml").write_text(MINE)
-    Path("mine.csv").write_text(f"{HEADER}\n{trade()}\n")
-    code, output = run(*shlex.split(example))
-    assert 0 == code
-    assert "rejected" not in output.replace(", 0 rejected", "")
-
-
-def test_the_help_shows_them(run):
-    """Every command has an example."""
-    assert 4 == len(examples())
-    for command in ("list", "check"):
-        code, output = run(command, "--help")
-        assert 0 == code
-        assert f"k2 profile {command}" in output.replace("\n", " ")

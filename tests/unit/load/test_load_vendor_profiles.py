@@ -275,7 +275,7 @@ def test_trades_of_massive(tmp_path):
     )
     first, second = rows(read_as(tmp_path, "massive", text))
     names = ("symbol", "exchange", "price", "quantity", "sequence", "trade_id", "conditions", "side")
-    expected = ["A", "generic", Decimal("142.99"), Decimal("0.5"), 3807, "52983", ["12", "37"], "UNKNOWN"]
+    expected = ["A", "us-stocks", Decimal("142.99"), Decimal("0.5"), 3807, "52983", ["12", "37"], "UNKNOWN"]
     assert expected == [first[n] for n in names]
     assert datetime(2014, 3, 10, 5, 0, 0, 123_456, UTC) == first["timestamp"]
     attributes = {
@@ -320,19 +320,19 @@ def test_a_row_of_massive_without_a_time(tmp_path, time, reason):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "scope"),
     [
-        ("binance", "contiguous"),
-        ("binance-agg", "contiguous"),
-        ("databento", "increasing"),
-        ("massive", "increasing"),
+        ("binance", "contiguous", "continuous"),
+        ("binance-agg", "contiguous", "continuous"),
+        ("databento", "increasing", "continuous"),
+        ("massive", "increasing", "trading_date"),
     ],
 )
-def test_the_numbers_of_a_profile_are_what_its_exchange_expects(name, kind):
+def test_the_numbers_of_a_profile_are_what_its_exchange_expects(name, kind, scope):
     """They are the source's, and the rule of the exchange that the profile names fits them."""
     profile = profiles.load(name)
     rules = configured()[profile.exchange].sequences
-    assert (kind, "continuous") == (rules.trades.kind, rules.trades.scope)
+    assert (kind, scope) == (rules.trades.kind, rules.trades.scope)
     assert {"source"} == {profile.shape(one).sequence for one in profile.data_types}
     if DataType.QUOTES in profile.data_types:
         assert kind == rules.quotes.kind

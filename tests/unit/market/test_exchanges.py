@@ -21,6 +21,9 @@ sequences.quotes = { kind = "none" }
 """
 
 
+SHIPPED = ["asx", "binance", "generic", "binance-usdm", "us-stocks"]
+
+
 @pytest.fixture
 def user_file(tmp_path):
     def write(text):
@@ -32,9 +35,9 @@ def user_file(tmp_path):
 
 
 def test_shipped_exchanges():
-    """ASX, Binance and a generic one ship, with the rules the design gives them."""
+    """ASX, Binance, US stocks and a generic one ship, with the rules of their sources."""
     exchanges = load(None)
-    assert list(exchanges) == ["asx", "binance", "generic"]
+    assert list(exchanges) == SHIPPED
     asx = exchanges["asx"]
     assert (
         asx.asset_class,
@@ -51,10 +54,27 @@ def test_shipped_exchanges():
     assert [asx.topic_partitions(kind) for kind in (DataType.QUOTES, DataType.REFERENCE_DATA)] == [4, 1]
 
 
+def test_exchanges_that_few_need_ship_and_are_served_on_request():
+    """Each that is served costs every start of a worker: two wait until `K2_EXCHANGES` names them."""
+    exchanges = load(None)
+    assert list(exchanges.served("")) == ["asx", "binance", "generic"]
+    assert list(exchanges.served(" us-stocks,asx ")) == ["us-stocks", "asx"]
+    assert exchanges["us-stocks"].rule(DataType.TRADES).text() == "increasing trading_date"
+    assert exchanges["us-stocks"].time_zone == "America/New_York"
+    assert exchanges["binance-usdm"].rule(DataType.TRADES).text() == "contiguous continuous"
+    assert exchanges["binance-usdm"].asset_class == "futures"
+
+
+def test_an_exchange_on_request_is_made_an_ordinary_one(user_file):
+    """One line of the user's file."""
+    exchanges = load(user_file("us-stocks.on_request = false\n"))
+    assert list(exchanges.served("")) == ["asx", "binance", "generic", "us-stocks"]
+
+
 def test_user_adds_an_exchange(user_file):
     """It stands beside the shipped ones."""
     exchanges = load(user_file(NYSE))
-    assert list(exchanges) == ["asx", "binance", "generic", "nyse"]
+    assert list(exchanges) == [*SHIPPED, "nyse"]
     assert Rule(kind="none") == exchanges["nyse"].sequences.quotes
     assert exchanges["nyse"].off_market.conditions == ()
 

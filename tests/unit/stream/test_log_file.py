@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2app.errors import OperatorError
-from k2app.stream.log_file import LogFile, records_from_pairs
+from k2app.stream.log_file import LogFile
+from k2app.stream.log_records import records_from_pairs
 
 TOPIC = "market.equities.trades.asx"
 EVERYTHING = {"max_rows": 10**9, "max_bytes": 10**12}
@@ -112,7 +113,8 @@ def test_an_appended_batch_is_whole_or_absent(log):
 def test_two_processes_append(log):
     """Appends of another process are seen, and offsets never collide."""
     script = (
-        "import sys; from pathlib import Path; from k2app.stream.log_file import LogFile, records_from_pairs\n"
+        "import sys; from pathlib import Path; from k2app.stream.log_file import LogFile\n"
+        "from k2app.stream.log_records import records_from_pairs\n"
         "log = LogFile(Path(sys.argv[1]))\n"
         "for i in range(50): log.append(sys.argv[2], [records_from_pairs(0, [(b'other', b'%d' % i)])])\n"
     )
