@@ -21,6 +21,7 @@ import web
 from agents.batches import register as register_agents
 from k2app import topology
 from k2app.faults import from_environment
+from k2app.faust_command import Worker, add_commands
 from k2app.ingest.flush import Flusher
 from k2app.ingest.positions import LogBounds, Policy
 from k2app.ingest.restore import Restorer
@@ -90,6 +91,9 @@ class K2App(faust.App):
     def _new_transport(self) -> Any:
         return transport(self.settings)(self.conf.broker_consumer, self)
 
+    def _new_web(self) -> Any:
+        return web.Driver(self, self.settings.web, self.metrics)
+
     async def on_start(self) -> None:
         """Start the ingests and tie them to the consumer."""
         await super().on_start()
@@ -101,6 +105,7 @@ class K2App(faust.App):
 
     async def on_stop(self) -> None:
         """Flush first: Faust closes its tables before it sends any signal."""
+        logger.info("stopping", rows_to_commit_first=sum(one.uncommitted for one in self.ingests.values()))
         for ingest in self.ingests.values():
             await ingest.stop()
         if self.retention is not None:
@@ -148,6 +153,35 @@ class K2App(faust.App):
         return LogBounds(start, end, Fingerprint(*batch.fingerprint(0)))
 
 
+class K2Web(web.WebApp):
+    """Faust app that answers queries and does nothing else."""
+
+    engine: QueryEngine
+
+
+def create_web(settings: Settings, catalog: Catalog) -> K2Web:
+    """Wire a process that answers queries: the worker's views, without log, agents and tables.
+
+    Raises
+    ------
+    OperatorError
+        The configuration does not fit what is there.
+    """
+    web.check_bind(settings)
+    metrics = Metrics(_process_registry())
+    app = K2Web(
+        f"{settings.consumer_group}-web",
+        settings.web,
+        metrics,
+        datadir=str(settings.state_dir),
+        web_application_options=web.options(settings, metrics),
+    )
+    app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
+    ready = web.CatalogReadiness(lambda: load(catalog, settings, Name.TRADES))
+    web.register(app, web.Dependencies(app.engine, metrics, ready, settings.web.idle_s))
+    return app
+
+
 def create_app(settings: Settings) -> K2App:
     """Wire the application; makes topics, subjects and tables that are missing.
 
@@ -177,7 +211,7 @@ def create_app(settings: Settings) -> K2App:
     app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
     if log.file is not None:
         app.retention = _retention(app, log.file, catalog)
-    web.register(app, web.Dependencies(app.engine, metrics, app.readiness))
+    web.register(app, web.Dependencies(app.engine, metrics, app.readiness, settings.web.idle_s))
     return app
 
 
@@ -198,6 +232,7 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
         store="rocksdb://",
         datadir=str(state),
         autodiscover=False,
+        Worker=Worker,
         broker_commit_interval=COMMIT_INTERVAL_S,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
@@ -213,7 +248,7 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
         web_host=settings.web.host,
         web_port=settings.web.port,
         web_in_thread=False,
-        web_application_options=web.options(metrics),
+        web_application_options=web.options(settings, metrics),
         logging_config=faust_config(settings.logs),
         worker_redirect_stdouts=False,
     )
@@ -324,6 +359,7 @@ def __getattr__(name: str) -> Any:
     if name == "app":
         settings = read_settings()
         configure(settings.logs)
+        add_commands()
         found = globals()["app"] = create_app(settings)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,7 @@
     ├── FencedError        stand down: somebody else moved the floor; discard, re-read from it
     ├── OperatorError      stop; the message names what is wrong and what to do
     └── RequestError       the client's fault; names the parameter
+        └── GoneError      what is asked for was there and has expired: ask for something else
 """
 
 from __future__ import annotations
@@ -65,3 +66,7 @@ class RequestError(K2Error):
         super().__init__(f"{parameter}: {message}")
         self.parameter = parameter
         self.detail = message
+
+
+class GoneError(RequestError):
+    """What is asked for is not kept any more: its snapshot has expired, perhaps while it was read."""

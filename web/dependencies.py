@@ -19,3 +19,5 @@ class Dependencies:
     engine: QueryEngine
     metrics: Metrics
     readiness: Readiness
+    idle_s: float = 30.0
+    """Seconds in which a client must have taken in some of its answer."""

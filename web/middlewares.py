@@ -1,4 +1,4 @@
-"""What every request goes through, outermost first: correlation id, measures, errors, no bodies."""
+"""What every request goes through, outermost first: correlation id, measures, errors, who asks, no bodies."""
 
 from __future__ import annotations
 
@@ -15,23 +15,39 @@ from aiohttp.typedefs import Middleware
 from k2app import logs
 from k2app.errors import K2Error
 from k2app.metrics import Metrics
+from web.access import HEALTH, Access
+from web.missing import http_error_to_problem
 from web.problems import error_to_problem, problem
+from web.rates import Places, Rates
 
 REQUEST_ID = "X-Request-ID"
 """Header that carries the correlation id in and out."""
 
+HEADERS = web.RequestKey("headers", dict[str, str])
+"""Headers that the response to a request gets, whoever makes it."""
+
+QUERIES = "/v1/"
+"""Beginning of the paths whose requests count as queries, of which a caller may have a few at once."""
+
 _REQUEST_ID_TEXT = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 """What is taken over from a client; anything else could forge log lines."""
-
-_KEPT_HEADERS = (hdrs.ALLOW,)
-"""Headers of aiohttp's own errors that the problem keeps."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def middlewares(metrics: Metrics) -> tuple[Middleware, ...]:
+def middlewares(metrics: Metrics, access: Access, rates: Rates, places: Places) -> tuple[Middleware, ...]:
     """All of them, in order."""
-    return (_correlate, _measure(metrics), _explain, _refuse_bodies)
+    return (_correlate, _measure(metrics), _explain, _admit(access, rates, places), _refuse_bodies)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Give a response its headers just before it is sent; of a streamed one, that is before its handler ends."""
+    response.headers[hdrs.SERVER] = "K2"
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    # Keys need not stand in Authorization, which alone would keep shared caches from storing the answer.
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "private, no-cache")
+    for name, value in request.get(HEADERS, {}).items():
+        response.headers.setdefault(name, value)
 
 
 @web.middleware
@@ -39,10 +55,9 @@ async def _correlate(request: web.Request, handler: Handler) -> web.StreamRespon
     """Bind the request's id to every log line, and give it back."""
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if _REQUEST_ID_TEXT.fullmatch(given) else uuid4().hex
+    request[HEADERS] = {REQUEST_ID: request_id}
     with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await handler(request)
-    response.headers[REQUEST_ID] = request_id
-    return response
+        return await handler(request)
 
 
 def _measure(metrics: Metrics) -> Middleware:
@@ -73,13 +88,27 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
             )
         return response
     except web.HTTPException as error:
-        headers = {str(name): error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-        return problem(
-            error.status, "http", f"{request.method} {request.path}: {error.reason}", headers=headers
-        )
+        return http_error_to_problem(request, error)
     except Exception:  # noqa: BLE001 - the top of a request: logged, counted, never shown
         logs.get(__name__).exception("request failed", path=request.path)
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong; the log has it")
+
+
+def _admit(access: Access, rates: Rates, places: Places) -> Middleware:
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let the caller in: not too often (wrong keys count too), with a key that is good for it, not too much."""
+        if request.path in HEALTH:
+            return await handler(request)
+        caller = access.caller(request)
+        request[HEADERS] |= await rates.take(caller.name, caller.key.rate if caller.key else None)
+        access.check(caller, request)
+        if not request.path.startswith(QUERIES):
+            return await handler(request)
+        with places.taken(caller.name):
+            return await handler(request)
+
+    return admit
 
 
 @web.middleware

@@ -9,8 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
-from k2app.errors import K2Error, OperatorError, RequestError, TransientError
+from k2app.errors import GoneError, K2Error, OperatorError, RequestError, TransientError
 from k2app.query.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
+from web.refusal import RefusedError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -18,6 +19,7 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that went away: nobody reads it, the metrics count it."""
 
 KINDS: tuple[tuple[type[K2Error], int, str], ...] = (
+    (GoneError, HTTPStatus.GONE, "gone"),
     (RequestError, HTTPStatus.BAD_REQUEST, "request"),
     (TooBusyError, HTTPStatus.TOO_MANY_REQUESTS, "busy"),
     (QueryTimeoutError, HTTPStatus.GATEWAY_TIMEOUT, "timeout"),
@@ -30,6 +32,8 @@ KINDS: tuple[tuple[type[K2Error], int, str], ...] = (
 
 def error_to_problem(error: K2Error) -> web.Response:
     """Response for one of our errors; what has no line of its own in `KINDS` is not told to the client."""
+    if isinstance(error, RefusedError):
+        return problem(error.status, error.kind, str(error), headers=error.headers)
     for error_type, status, kind in KINDS:
         if isinstance(error, error_type):
             members: dict[str, Any] = (

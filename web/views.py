@@ -8,18 +8,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import faust
-from aiohttp import web
+from aiohttp import hdrs, web
 from faust.web import View
 
-from k2app.errors import RequestError, TransientError
-from k2app.query.engine import Query
-from k2app.query.pool import QueryCancelledError, QueryTimeoutError, Running, TooBusyError
-from k2app.query.requests import parse
+from k2app.errors import GoneError, RequestError
+from k2app.query.formats import MEDIA_TYPES, Format, accepted
+from k2app.query.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
+from k2app.query.query import Query
+from k2app.query.requests import Request, parse
+from k2app.query.result import Result
 from k2app.query.result_text import to_json
 from web.dependencies import Dependencies
-
-LOOK_EVERY_S = 0.1
-"""Seconds between looks at whether the client is still there."""
+from web.encoding import SMALL_BYTES, chosen, encoded
+from web.streaming import BrokenOffError, head_of, send_stream
+from web.waiting import answer_of
 
 Get = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,63 +37,74 @@ def add_view(app: faust.App, name: str, path: str, get: Get) -> None:
     app.web.add_view(view)
 
 
-def add_query(app: faust.App, dependencies: Dependencies, query: Query, path: str) -> None:
-    """Serve a query at a path; its parameters come from path and query string."""
-    add_view(app, query.name, path, partial(_get, dependencies, query))
+def add_query(app: faust.App, dependencies: Dependencies, query: Query) -> None:
+    """Serve a query at its path; its parameters come from path and query string."""
+    add_view(app, query.name, query.path, partial(_get, dependencies, query))
 
 
 async def _get(dependencies: Dependencies, query: Query, request: web.Request) -> web.StreamResponse:
-    begun = time.perf_counter()
-    outcome = "failed"
     try:
-        body = await _ask(dependencies, query, request)
-        outcome = "answered"
-        return web.Response(body=body, content_type="application/json", charset="utf-8")
-    except Exception as error:
-        outcome = _outcome(error)
-        raise
-    except asyncio.CancelledError:
-        outcome = "cancelled"
-        raise
-    finally:
-        dependencies.metrics.queries.labels(query.name, outcome).inc()
-        dependencies.metrics.query_seconds.labels(query.name).observe(time.perf_counter() - begun)
+        with measured(dependencies, query.name):
+            return await _answer(dependencies, query, request)
+    except BrokenOffError as broken:
+        # What was sent cannot be taken back, and nothing may follow it.
+        return broken.response
 
 
-async def _ask(dependencies: Dependencies, query: Query, request: web.Request) -> bytes:
+async def _answer(dependencies: Dependencies, query: Query, request: web.Request) -> web.StreamResponse:
     asked = parse(query.request, [*request.match_info.items(), *request.query.items()])
-    running = dependencies.engine.submit(query, asked, partial(to_json, numbers=asked.numbers))
-    return await _wait(request, running)
+    form = asked.format or accepted(request.headers.get(hdrs.ACCEPT))
+    if form is Format.JSON:
+        return await _send_json(dependencies, query, asked, request)
+    return await send_stream(dependencies, query, asked, form, request)
 
 
-async def _wait(request: web.Request, running: Running[bytes]) -> bytes:
-    """Wait for the answer, or for the client to go away; then the query is stopped."""
-    answer = asyncio.wrap_future(running.future)
-    answer.add_done_callback(_look_at)
-    try:
-        while not (await asyncio.wait({answer}, timeout=LOOK_EVERY_S))[0]:
-            if request.transport is None or request.transport.is_closing():
-                running.cancel()
-                raise QueryCancelledError("the client went away")
-    except asyncio.CancelledError:
-        running.cancel()
-        raise
-    if answer.cancelled():
-        raise TransientError("the server is stopping")
-    return answer.result()
+class measured:  # noqa: N801 - used as a function
+    """Count a query by its outcome, and its time."""
+
+    def __init__(self, dependencies: Dependencies, name: str) -> None:
+        self._metrics, self._name = dependencies.metrics, name
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self._metrics.queries.labels(
+            self._name, _outcome(error.__cause__ if isinstance(error, BrokenOffError) else error)
+        ).inc()
+        self._metrics.query_seconds.labels(self._name).observe(time.perf_counter() - self._begun)
 
 
-def _look_at(answer: asyncio.Future[bytes]) -> None:
-    """Take note of an error that nobody waits for any more."""
-    if not answer.cancelled():
-        answer.exception()
+async def _send_json(
+    dependencies: Dependencies, query: Query, asked: Request, request: web.Request
+) -> web.StreamResponse:
+    encoding = chosen(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    running = dependencies.engine.submit(query, asked, partial(_page, asked, encoding))
+    body, headers = await answer_of(request, running)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _JSON, **headers})
 
 
-def _outcome(error: Exception) -> str:
-    outcomes: dict[type[Exception], str] = {
+_JSON = f"{MEDIA_TYPES[Format.JSON]}; charset=utf-8"
+
+
+def _page(asked: Request, encoding: str | None, result: Result) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a page; made in the query's thread."""
+    body = to_json(result, numbers=asked.numbers)
+    headers = head_of(result)
+    if encoding is None or len(body) <= SMALL_BYTES:
+        return body, headers
+    return encoded(encoding, body), {**headers, hdrs.CONTENT_ENCODING: encoding}
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "answered"
+    outcomes: dict[type[BaseException], str] = {
         RequestError: "refused",
+        GoneError: "refused",
         TooBusyError: "busy",
         QueryTimeoutError: "timeout",
         QueryCancelledError: "cancelled",
+        asyncio.CancelledError: "cancelled",
     }
     return outcomes.get(type(error), "failed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -12,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from k2app.cli.terminal import printable, say
+from k2app.errors import OperatorError
 from k2app.query.result import Result
-from k2app.query.result_text import plain_text, to_csv, to_json
+from k2app.query.result_text import plain_text
+from k2app.query.stream import Stream
 from k2app.query.times import micros_to_text
 
 PIPED_WIDTH = 10_000
@@ -25,28 +27,22 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    NDJSON = "ndjson"
     CSV = "csv"
+    ARROW = "arrow"
+    PARQUET = "parquet"
 
 
-def show(result: Result, output: Output, columns: Sequence[str], *, numbers: bool) -> None:
-    """Print a result.
+def check_binary(output: Output) -> None:
+    """Keep bytes from a terminal.
 
-    Parameters
-    ----------
-    columns
-        Of a table; JSON and CSV have all of them.
-    numbers
-        Decimals as JSON numbers; tables and CSV write them the same way in any case.
+    Raises
+    ------
+    OperatorError
+        Standard output is one, and the form is not text.
     """
-    if output is Output.JSON:
-        # It names snapshots, warnings and the next page itself.
-        write(to_json(result, numbers=numbers) + b"\n")
-        return
-    if output is Output.CSV:
-        write(to_csv(result))
-    else:
-        show_table(result.rows, columns)
-    say_of(result)
+    if output in (Output.ARROW, Output.PARQUET) and sys.stdout.isatty():
+        raise OperatorError(f"{output} is no text; write it to a file: k2-query ... -o {output} > FILE")
 
 
 def write(data: bytes) -> None:
@@ -69,35 +65,17 @@ def show_table(rows: pa.Table, columns: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def say_of(result: Result) -> None:
+def say_of(answer: Result | Stream, rows: int) -> None:
     """Print warnings, the snapshots, and how to get the next page, to standard error."""
-    for warning in result.warnings:
+    for warning in answer.warnings:
         say(f"warning: {warning.message}")
     snapshots = ", ".join(
-        f"{table} {number}" for table, number in result.snapshots.items() if number is not None
+        f"{table} {number}" for table, number in answer.snapshots.items() if number is not None
     )
-    if result.as_of_us is not None:
-        say(f"{result.rows.num_rows} rows as of {micros_to_text(result.as_of_us)} (snapshots: {snapshots})")
-    if result.next is not None:
-        say(f"there are more; repeat with --cursor {result.next}")
-
-
-def say(message: str) -> None:
-    """Print one line to standard error."""
-    sys.stderr.write(f"{printable(message)}\n")
-
-
-def leave_pipe() -> None:
-    """Forget what standard output still holds, after its reader went away."""
-    # Python flushes standard output once more when it ends, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def printable(text: str) -> str:
-    """Text without characters that steer a terminal; data may hold any."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
+    if answer.as_of_us is not None:
+        say(f"{rows} rows as of {micros_to_text(answer.as_of_us)} (snapshots: {snapshots})")
+    if answer.next is not None:
+        say(f"there are more; repeat with --cursor {answer.next}")
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -22,6 +22,7 @@ from pyiceberg.expressions import (
 )
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.types import LongType
 
 from k2app.lake.catalog import reading
@@ -59,7 +60,7 @@ class SnapshotSummary(TypedDict):
 
 def snapshots(table: Table) -> list[SnapshotSummary]:
     """Snapshots of the main branch that are kept, oldest first."""
-    return [_summarise(snapshot) for snapshot in reversed(list(lineage_of(table.metadata)))]
+    return [summarise(snapshot) for snapshot in reversed(list(lineage_of(table.metadata)))]
 
 
 def rows_between(
@@ -219,7 +220,8 @@ def _scan(table: Table, condition: BooleanExpression) -> pa.Table:
     return rows.sort_by("offset")
 
 
-def _summarise(snapshot: Any) -> SnapshotSummary:
+def summarise(snapshot: Snapshot) -> SnapshotSummary:
+    """What one snapshot says about itself."""
     summary = summary_of(snapshot)
     return SnapshotSummary(
         id=snapshot.snapshot_id,

@@ -9,4 +9,8 @@
     pool       threads, time limits, interruption                  page        opaque cursors
     reader     all of these for one query                          result      rows and what must be said of them
     engine     every query by name                                 result_text result -> JSON and CSV
+    moments    the snapshot that a table had at a time             pins        a snapshot set as text
+    tagging    which snapshots a new tag names                     history     the snapshots themselves
+    diff       what came between two of them                       range       from when to when there are rows
+    completeness  what is missing of each trading date             dead_letters  what could not be read
 """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from k2app.market.exchanges import Exchange
+from k2app.query.known import check_exchange
+from k2app.query.pages import pages
 from k2app.query.plan import Planner
 from k2app.query.pool import Pool, Running, Session
 from k2app.query.queries import (
@@ -34,6 +37,7 @@ from k2app.query.requests import (
 from k2app.query.result import Result
 from k2app.query.scan import Scanner, readable_path
 from k2app.query.snapshots import Snapshots
+from k2app.query.stream import Stream
 from k2app.settings import Settings
 
 T = TypeVar("T")
@@ -75,6 +79,28 @@ class QueryEngine:
             Too many wait already.
         """
         return self._pool.submit(partial(self._answer, query, request, finish))
+
+    def submit_stream(self, query: Query, request: Request, write: Callable[[Stream], T]) -> Running[T]:
+        """Hand in a query whose rows are written while they are read; `write` runs on the query's thread.
+
+        The time limit holds for each batch, and not while `write` has it.
+
+        Raises
+        ------
+        TooBusyError
+            Too many streams are open already.
+        """
+        return self._pool.submit(partial(self._stream, query, request, write), stream=True)
+
+    def submit_step(self, request: Request, step: Callable[[Reader], T]) -> Running[T]:
+        """Hand in one step of a stream that is read step by step; between two no thread waits.
+
+        Raises
+        ------
+        TooBusyError
+            Too many streams are open already.
+        """
+        return self._pool.submit(lambda session: step(self._reader(session, request)), stream=True)
 
     def answer(self, query: Query, request: Request) -> Result:
         """Answer a query and wait for it.
@@ -128,6 +154,17 @@ class QueryEngine:
         self._pool.close()
 
     def _answer(self, query: Query, request: Request, finish: Callable[[Result], T], session: Session) -> T:
+        result = query.read(self._reader(session, request), request)
+        session.check()
+        return finish(result)
+
+    def _stream(self, query: Query, request: Request, write: Callable[[Stream], T], session: Session) -> T:
+        reader = self._reader(session, request)
+        stream = (query.stream or partial(pages, query))(reader, request)
+        stream.batches = _timed(session, stream.batches)
+        return write(stream)
+
+    def _reader(self, session: Session, request: Request) -> Reader:
         reader = Reader(
             session=session,
             snapshots=self._snapshots,
@@ -136,6 +173,14 @@ class QueryEngine:
             exchanges=self._exchanges,
             max_rows=self._max_rows,
         )
-        result = query.read(reader, request)
+        check_exchange(reader, request)
+        return reader
+
+
+def _timed(session: Session, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches, with the clock stopped while they are written."""
+    for batch in batches:
+        session.pause()
+        yield batch
+        session.resume()
         session.check()
-        return finish(result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import reduce
 from typing import Any, Literal
 
@@ -23,9 +24,9 @@ from pyiceberg.expressions import (
     NotEqualTo,
 )
 
-Operator = Literal["=", "<>", ">=", "<", "<=", "in", "not in"]
+Operator = Literal["=", "<>", ">=", "<", "<=", "in", "not in", "has any"]
 
-Scalar = str | int | date
+Scalar = str | int | date | Decimal
 
 _PRUNING: dict[str, type[BooleanExpression]] = {
     "=": EqualTo,
@@ -43,18 +44,22 @@ class Term:
     Parameters
     ----------
     value
-        For times (`is_time`) UTC microseconds; for `in` and `not in` a tuple. `not in` takes null for a value.
+        For times (`is_time`) UTC microseconds; for `in`, `not in` and `has any` (of a list) a tuple. `not in`
+        takes null for a value.
+    or_null
+        Null matches too.
     """
 
     column: str
     operator: Operator
     value: Scalar | tuple[str, ...] | tuple[int, ...]
     is_time: bool = False
+    or_null: bool = False
 
     def pruning(self) -> BooleanExpression:
         """The condition for the planner."""
-        if self.operator == "not in":
-            # Files that hold such values only are few: they are read, and nothing comes of them.
+        if self.operator in {"not in", "has any"} or self.or_null:
+            # Files that hold no other values are few: they are read, and nothing comes of them.
             return AlwaysTrue()
         # pyiceberg's predicates take positional arguments, which their pydantic signature hides from the type checker
         is_in: Any = In
@@ -67,12 +72,17 @@ class Term:
 
     def sql(self, name: str) -> tuple[str, dict[str, object]]:
         """The condition for SQL, and its parameters, named after `name`."""
+        if self.operator == "has any":
+            return f"list_has_any({quoted(self.column)}, ${name}::VARCHAR[])", {name: list(self.value)}  # type: ignore[arg-type]  # a tuple
         if isinstance(self.value, tuple):
             names = {f"{name}_{n}": value for n, value in enumerate(self.value)}
             listed = f"{quoted(self.column)} IN ({', '.join(f'${n}' for n in names)})"
             return (f"({listed}) IS NOT TRUE" if self.operator == "not in" else listed), dict(names)
         value = f"make_timestamptz(${name})" if self.is_time else f"${name}"
-        return f"{quoted(self.column)} {self.operator} {value}", {name: self.value}
+        condition = f"{quoted(self.column)} {self.operator} {value}"
+        if self.or_null:
+            condition = f"({condition} OR {quoted(self.column)} IS NULL)"
+        return condition, {name: self.value}
 
 
 Filter = tuple[Term, ...]
@@ -118,6 +128,18 @@ def between(column: str, start_us: int | None, end_us: int | None) -> Filter:
     """`column` in `[start, end)`; None: open on that side."""
     bounds: tuple[tuple[Operator, int | None], ...] = ((">=", start_us), ("<", end_us))
     return tuple(Term(column, op, us, is_time=True) for op, us in bounds if us is not None)
+
+
+def within(column: str, low: Decimal | None, high: Decimal | None, *, or_null: bool = False) -> Filter:
+    """`column` in `[low, high]`; None: open on that side."""
+    bounds: tuple[tuple[Operator, Decimal | None], ...] = ((">=", low), ("<=", high))
+    return tuple(Term(column, op, value, or_null=or_null) for op, value in bounds if value is not None)
+
+
+def has_any(column: str, values: Iterable[str]) -> Filter:
+    """The list `column` has one of these; no values: no condition."""
+    distinct = tuple(sorted(set(values)))
+    return (Term(column, "has any", distinct),) if distinct else ()
 
 
 def known_until(until_us: int | None, column: str = "committed_at") -> Filter:

@@ -22,6 +22,10 @@ SYMBOLS_SCHEMA = pa.schema(
         ("exchange", pa.string()),
         ("asset_class", pa.string()),
         ("name", pa.string()),
+        ("isin", pa.string()),
+        ("currency", pa.string()),
+        ("listed_from", pa.date32()),
+        ("listed_to", pa.date32()),
         ("trades", pa.int64()),
         ("quotes", pa.int64()),
         ("first_timestamp", TIME),
@@ -29,8 +33,9 @@ SYMBOLS_SCHEMA = pa.schema(
     ]
 )
 """One row per symbol, exchange and asset class that has trades or quotes (duplicates not counted, rows of retracted
-loads left out), in that order;
-`name` is the newest in the reference data, null where there is none."""
+loads left out), in that order. `name` to `listed_to` are of the newest record of its reference data (of those valid on
+the date asked for: from `listed_from` to `listed_to`, both inclusive, null is open), null where there is none.
+Reference data counts as of the moment asked, whether rows were committed since or not."""
 
 STATS_SCHEMA = pa.schema(
     [
@@ -57,9 +62,16 @@ SELECT symbol, exchange, asset_class, count(*) FILTER (NOT duplicate AND NOT ret
 FROM judged GROUP BY ALL
 """
 
-_NAMES = """
-SELECT symbol, exchange, last(name ORDER BY committed_at, log_id, topic, "partition", "offset") AS name
-FROM matching GROUP BY ALL
+_RECORD = ("name", "isin", "currency", "listed_from", "listed_to")
+"""What is shown of a record of reference data."""
+
+_RECORDS = f"""
+SELECT symbol, exchange, {", ".join(_RECORD)} FROM (
+  SELECT *, row_number() OVER (PARTITION BY symbol, exchange ORDER BY committed_at DESC, log_id DESC, topic DESC,
+    "partition" DESC, "offset" DESC) AS nth
+  FROM matching
+  WHERE $on::DATE IS NULL OR (coalesce(listed_from <= $on, true) AND coalesce(listed_to >= $on, true)))
+WHERE nth = 1
 """
 
 _TABLE_COUNTS = {
@@ -70,29 +82,28 @@ _TABLE_COUNTS = {
 }
 """What is counted over the rows of a table."""
 
-_Key = tuple[str, str, str]
+Key = tuple[str, str, str]
+"""Symbol, exchange, asset class."""
 
 
 def read_symbols(reader: Reader, request: SymbolsRequest) -> Result:
     """List the symbols that have trades or quotes."""
+    # Reference data is no less asked for than rows: what was committed of it after them counts.
     found = reader.snapshots.resolve(
-        (TRADES, QUOTES), (REFERENCE_DATA,), request, include_retracted=request.include_retracted
+        (TRADES, QUOTES, REFERENCE_DATA), (), request, include_retracted=request.include_retracted
     )
     terms = equal("exchange", request.exchange)
-    counts = {table: _counts(reader, found, table, terms) for table in (TRADES, QUOTES)}
-    standing = none_of("load_id", retracted_loads(reader, found, REFERENCE_DATA))
-    names = {
-        (row["symbol"], row["exchange"]): row["name"]
-        for row in reader.query(found, REFERENCE_DATA, (*terms, *standing), _NAMES).to_pylist()
-    }
+    rows_of = {table: counts(reader, found, table, terms) for table in (TRADES, QUOTES)}
+    records = _records(reader, found, request)
     keys = sorted(
-        {key for table in counts.values() for key, row in table.items() if row["first"] is not None}
+        {key for table in rows_of.values() for key, row in table.items() if row["first"] is not None}
     )
     rows = [
-        _symbol(key, counts[TRADES].get(key), counts[QUOTES].get(key), names.get(key[:2])) for key in keys
+        _symbol(key, rows_of[TRADES].get(key), rows_of[QUOTES].get(key), records.get(key[:2], {}))
+        for key in keys
     ]
     hidden, retracted = (
-        sum(row[kind] for table in counts.values() for row in table.values())
+        sum(row[kind] for table in rows_of.values() for row in table.values())
         for kind in ("hidden", "retracted")
     )
     warnings = (*duplicates_notice(hidden), *retracted_notice(retracted))
@@ -108,25 +119,43 @@ def read_stats(reader: Reader, request: StatsRequest) -> Result:
     return Result(pa.Table.from_pylist(rows, schema=STATS_SCHEMA), found.ids, found.as_of_us)
 
 
-def _counts(reader: Reader, found: SnapshotSet, table: str, terms: Filter) -> dict[_Key, dict[str, Any]]:
+def counts(reader: Reader, found: SnapshotSet, table: str, terms: Filter) -> dict[Key, dict[str, Any]]:
+    """Rows of trades or quotes by symbol, exchange and asset class.
+
+    Returns
+    -------
+    dict
+        `visible`, `hidden` (duplicates) and `retracted` rows; `first` and `last` event time of what is not retracted,
+        None where everything is.
+    """
     judged = judge(reader, found, table, terms)
     rows = reader.query(found, table, terms, judged.sql + _COUNTS, judged.parameters).to_pylist()
     return {(row["symbol"], row["exchange"], row["asset_class"]): row for row in rows}
 
 
+def _records(
+    reader: Reader, found: SnapshotSet, request: SymbolsRequest
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The record of reference data by symbol and exchange."""
+    standing = none_of("load_id", retracted_loads(reader, found, REFERENCE_DATA))
+    terms = (*equal("exchange", request.exchange), *standing)
+    rows = reader.query(found, REFERENCE_DATA, terms, _RECORDS, {"on": request.date}).to_pylist()
+    return {(row["symbol"], row["exchange"]): row for row in rows}
+
+
 def _symbol(
-    key: _Key, trades: dict[str, Any] | None, quotes: dict[str, Any] | None, name: str | None
+    key: Key, trades: dict[str, Any] | None, quotes: dict[str, Any] | None, record: dict[str, Any]
 ) -> dict[str, Any]:
-    both = [counts for counts in (trades, quotes) if counts is not None and counts["first"] is not None]
+    both = [rows for rows in (trades, quotes) if rows is not None and rows["first"] is not None]
     return {
         "symbol": key[0],
         "exchange": key[1],
         "asset_class": key[2],
-        "name": name,
+        **{column: record.get(column) for column in _RECORD},
         "trades": 0 if trades is None else trades["visible"],
         "quotes": 0 if quotes is None else quotes["visible"],
-        "first_timestamp": min(counts["first"] for counts in both),
-        "last_timestamp": max(counts["last"] for counts in both),
+        "first_timestamp": min(rows["first"] for rows in both),
+        "last_timestamp": max(rows["last"] for rows in both),
     }
 
 
@@ -137,7 +166,9 @@ def _stats(reader: Reader, found: SnapshotSet, table: str) -> dict[str, Any]:
         counted = reader.query(found, table, (), f"SELECT {_TABLE_COUNTS[table]} FROM matching").to_pylist()[
             0
         ]
-    rows = reader.query(found, table, (), "SELECT count(*) AS n FROM matching")["n"][0].as_py()
+    rows = sum(file.rows for file in files)
+    if found.cut_us(table) is not None:
+        rows = reader.query(found, table, (), "SELECT count(*) AS n FROM matching")["n"][0].as_py()
     return {
         "table": table,
         "snapshot_id": found.ids[table],

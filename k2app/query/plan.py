@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.types import NestedField, TimestamptzType
 
 from k2app.errors import OperatorError, TransientError
 
@@ -53,6 +55,9 @@ class DataFile:
     location: str
     rows: int
     size_bytes: int
+    first_us: int | None = None
+    last_us: int | None = None
+    """Bounds of the column `timestamp`, where the table has one and the file says."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,34 @@ def _plan(table: Table, snapshot: Snapshot, row_filter: BooleanExpression) -> tu
             "engine; K2 never deletes rows and does not read around such files: rewrite the table's data files "
             "with that engine (Spark: rewrite_data_files), or query an earlier snapshot"
         )
-    scan = table.scan(row_filter=row_filter, snapshot_id=snapshot.snapshot_id)
+    scan = _at_schema_of(snapshot, table).scan(row_filter=row_filter, snapshot_id=snapshot.snapshot_id)
     tasks = (task.file for task in scan.plan_files())
-    files = (DataFile(file.file_path, file.record_count, file.file_size_in_bytes) for file in tasks)
+    times = [f for f in table.schema().fields if f.name == "timestamp" and isinstance(f.field_type, TimestamptzType)]
+    files = (
+        DataFile(
+            file.file_path,
+            file.record_count,
+            file.file_size_in_bytes,
+            _bound(file.lower_bounds, times),
+            _bound(file.upper_bounds, times),
+        )
+        for file in tasks
+    )
     return tuple(sorted(files, key=lambda file: file.location))
+
+
+def _at_schema_of(snapshot: Snapshot, table: Table) -> Table:
+    """The table as its schema was at the snapshot.
+
+    pyiceberg would take a filter's names for those of now: of a renamed column there would be none, and of a name that
+    was given to another column the bounds of that one would count.
+    """
+    if snapshot.schema_id in (None, table.metadata.current_schema_id):
+        return table
+    metadata = table.metadata.model_copy(update={"current_schema_id": snapshot.schema_id})
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog, table.config)
+
+
+def _bound(bounds: Mapping[int, bytes] | None, times: Sequence[NestedField]) -> int | None:
+    found = [bounds[f.field_id] for f in times if bounds and f.field_id in bounds]
+    return int(from_bytes(TimestamptzType(), found[0])) if found else None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from k2app.query.gaps import read_gaps
-from k2app.query.inventory import read_stats, read_symbols
+from k2app.lake.tables import SPECS, Name
+from k2app.query.bars import SCHEMA as BARS_SCHEMA
+from k2app.query.bars import read_bars, stream_bars
+from k2app.query.bars_request import BarsRequest
+from k2app.query.gaps import STATE_SCHEMA, read_gaps
+from k2app.query.inventory import STATS_SCHEMA, SYMBOLS_SCHEMA, read_stats, read_symbols
+from k2app.query.lake_queries import LAKE_QUERIES
 from k2app.query.query import Query
 from k2app.query.reader import QUOTES, TRADES
 from k2app.query.requests import (
@@ -14,8 +19,12 @@ from k2app.query.requests import (
     SummaryRequest,
     SymbolsRequest,
 )
-from k2app.query.rows import read_rows
+from k2app.query.rows import read_rows, stream_rows
+from k2app.query.summary import SCHEMA as SUMMARY_SCHEMA
 from k2app.query.summary import read_summaries, read_summary
+from k2app.query.taq import SCHEMA as TAQ_SCHEMA
+from k2app.query.taq import read_taq
+from k2app.query.taq_request import TaqRequest
 
 _SHELL = ("timestamp", "symbol", "exchange")
 
@@ -35,6 +44,8 @@ TRADES_QUERY = Query(
         "trades --symbol BHP --start 2026-01-05T00:00:00Z --limit 10",
         "trades --symbol BHP --symbol RIO --start 2026-01-05T10:00:00+11:00 --output csv",
     ),
+    lambda reader, request: stream_rows(reader, TRADES, request),
+    schema=SPECS[Name.TRADES].arrow_schema,
 )
 
 QUOTES_QUERY = Query(
@@ -45,6 +56,8 @@ QUOTES_QUERY = Query(
     lambda reader, request: read_rows(reader, QUOTES, request),
     (*_SHELL, "bid_price", "bid_quantity", "ask_price", "ask_quantity", "sequence", "sequence_flag"),
     ("quotes --symbol BHP --order desc --limit 1 --output json",),
+    lambda reader, request: stream_rows(reader, QUOTES, request),
+    schema=SPECS[Name.QUOTES].arrow_schema,
 )
 
 SUMMARY_QUERY = Query(
@@ -55,6 +68,7 @@ SUMMARY_QUERY = Query(
     read_summary,
     _SUMMARY_COLUMNS,
     ("summary BHP 2026-01-05 --exchange asx",),
+    schema=SUMMARY_SCHEMA,
 )
 
 SUMMARIES_QUERY = Query(
@@ -65,6 +79,7 @@ SUMMARIES_QUERY = Query(
     read_summaries,
     _SUMMARY_COLUMNS,
     ("summaries --start-date 2026-01-05 --end-date 2026-01-10 --exchange asx",),
+    schema=SUMMARY_SCHEMA,
 )
 
 GAPS_QUERY = Query(
@@ -78,6 +93,7 @@ GAPS_QUERY = Query(
         *("to_sequence", "missing", "severity", "timestamp"),
     ),
     ("gaps --symbol BHP --open-only",),
+    schema=STATE_SCHEMA,
 )
 
 SYMBOLS_QUERY = Query(
@@ -88,6 +104,7 @@ SYMBOLS_QUERY = Query(
     read_symbols,
     (),
     ("symbols --exchange asx --output csv",),
+    schema=SYMBOLS_SCHEMA,
 )
 
 STATS_QUERY = Query(
@@ -98,6 +115,39 @@ STATS_QUERY = Query(
     read_stats,
     (),
     ("stats --as-of 2026-01-05T00:00:00Z --output json",),
+    schema=STATS_SCHEMA,
+)
+
+BARS_QUERY = Query(
+    "bars",
+    "/v1/bars",
+    "Bars of any interval: open, high, low, close, volume, VWAP; prints off the market are left out.",
+    BarsRequest,
+    read_bars,
+    (
+        *("timestamp", "symbol", "exchange", "currency", "open", "high", "low", "close", "vwap", "volume"),
+        "trades",
+    ),
+    (
+        "bars --symbol BHP --interval 5m --start 2026-01-05T00:00:00Z",
+        "bars --symbol BHP --interval 1d --align session --fill previous --output csv",
+    ),
+    stream_bars,
+    schema=BARS_SCHEMA,
+)
+
+TAQ_QUERY = Query(
+    "taq",
+    "/v1/taq",
+    "Trades with the quote that prevailed: mid, spread, effective spread, age of the quote.",
+    TaqRequest,
+    read_taq,
+    (
+        *(*_SHELL, "price", "quantity", "quote_timestamp", "bid_price", "ask_price", "mid", "spread"),
+        *("effective_spread", "quote_age_us"),
+    ),
+    ("taq --symbol BHP --start 2026-01-05T00:00:00Z --max-age 5s --match before",),
+    schema=TAQ_SCHEMA,
 )
 
 QUERIES = (
@@ -105,8 +155,11 @@ QUERIES = (
     QUOTES_QUERY,
     SUMMARY_QUERY,
     SUMMARIES_QUERY,
+    BARS_QUERY,
+    TAQ_QUERY,
     GAPS_QUERY,
     SYMBOLS_QUERY,
     STATS_QUERY,
+    *LAKE_QUERIES,
 )
 """All that HTTP, the command line and the client offer, in the order of the documents."""

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from k2app.query.reader import Reader
 from k2app.query.requests import Request
 from k2app.query.result import Result
+from k2app.query.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Query:
         Columns of a table on a terminal; none: all.
     examples
         Command lines for `--help`, without the `k2-query` before them.
+    stream
+        Answers a request with rows that may be more than memory holds; without it, page after page is read.
+    schema
+        Arrow schema of the rows, for documents; None: it depends on the request.
     """
 
     name: str
@@ -40,3 +47,5 @@ class Query:
     read: Callable[[Reader, Any], Result]
     columns: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    stream: Callable[[Reader, Any], Stream] | None = None
+    schema: pa.Schema | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from k2app.errors import GoneError, TransientError
 from k2app.lake.tables import Name
 from k2app.market.exchanges import Exchange
 from k2app.query.filters import Filter, known_until, pruning, where
@@ -39,7 +41,8 @@ class Reader:
         self.session.check()
         if version.snapshot is None:
             return ()
-        return self.planner.files(version.table, version.snapshot, pruning(terms))
+        with self.kept(found):
+            return self.planner.files(version.table, version.snapshot, pruning(terms))
 
     def query(
         self,
@@ -64,11 +67,33 @@ class Reader:
         known = (
             known_until(found.retracted_until_us, "recorded_at")
             if name == LOADS
-            else known_until(found.known_until_us)
+            else known_until(found.cut_us(name))
         )
         terms = (*terms, *known)
         files = self.files(found, name, terms)
-        relation = self.scanner.relation(found.versions[name], (file.location for file in files))
+        with self.kept(found):
+            relation = self.scanner.relation(found.versions[name], (file.location for file in files))
         condition, values = where(terms)
         sql = f"WITH matching AS (SELECT * FROM ({relation.sql}) WHERE {condition}) {body}"
-        return self.session.fetch(sql, {**relation.parameters, **values, **(parameters or {})})
+        with self.kept(found):
+            return self.session.fetch(sql, {**relation.parameters, **values, **(parameters or {})})
+
+    @contextmanager
+    def kept(self, found: SnapshotSet) -> Iterator[None]:
+        """Tell a read that failed since its snapshot has expired from one that may succeed when it is tried again.
+
+        Raises
+        ------
+        GoneError
+            It has expired.
+        """
+        try:
+            yield
+        except TransientError as error:
+            if type(error) is not TransientError:
+                raise
+            try:
+                self.snapshots.check_kept(found)
+            except GoneError as gone:
+                raise gone from error
+            raise

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self, TypeVar, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
 from k2app.errors import RequestError
+from k2app.query.formats import Format
+from k2app.query.pins import canonical_pins
 from k2app.query.times import parse_time
 
 DEFAULT_LIMIT = 1_000
@@ -24,8 +38,16 @@ MAX_NAME = 256
 MAX_CURSOR = 8_192
 """Characters in a cursor: what fits into a URL."""
 
+MAX_PINS = 1_024
+"""Characters of a snapshot set: a name and a number of twenty digits for each of a few tables."""
+
 MAX_DAYS = 3_700
 """Days of one summary range: ten years."""
+
+
+_AMOUNT_TEXT = re.compile(r"-?\d{1,10}(\.\d{1,8})?", re.ASCII)
+
+_AMOUNT_PLACES = Decimal("1e-8")
 
 
 def _time(value: object, *, up: bool) -> object:
@@ -38,6 +60,16 @@ def _start_or_end(value: object) -> object:
 
 def _as_of(value: object) -> object:
     return _time(value, up=False)
+
+
+def _amount(value: object) -> object:
+    """Plain digits, as many as a column holds; never rounded."""
+    text = str(value)
+    if not _AMOUNT_TEXT.fullmatch(text):
+        raise ValueError(
+            f"{text[:MAX_NAME]!r} is not a decimal of at most 10 digits before the point and 8 after it"
+        )
+    return Decimal(text).quantize(_AMOUNT_PLACES)
 
 
 def _several(value: object) -> object:
@@ -57,7 +89,10 @@ def _date(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_date)]
 """A trading date."""
 
-Bound = Annotated[int, BeforeValidator(_start_or_end)]
+_TIME_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
+"""Of times: text, as requests have it."""
+
+Bound = Annotated[int, BeforeValidator(_start_or_end), _TIME_SCHEMA]
 """UTC microseconds; from text see `times.parse_time`."""
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
@@ -67,6 +102,17 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(max_length=
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
+Pins = Annotated[str, Field(max_length=MAX_PINS), AfterValidator(canonical_pins)]
+"""A snapshot set as text."""
+
+
+Amount = Annotated[Decimal, BeforeValidator(_amount), WithJsonSchema({"type": "string", "format": "decimal"})]
+"""A price or quantity: decimal(18, 8)."""
+
+
+PINS = ("snapshot_id", "as_of", "snapshots", "tag")
+"""Parameters that say which snapshot answers; one of them at most."""
+
 
 class Request(BaseModel):
     """What every query takes: which snapshot answers, and how decimals are written."""
@@ -74,20 +120,38 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     snapshot_id: Int64 | None = Field(None, description="Answer from this snapshot of the table.")
-    as_of: Annotated[int, BeforeValidator(_as_of)] | None = Field(
+    as_of: Annotated[int, BeforeValidator(_as_of), _TIME_SCHEMA] | None = Field(
         None, description="Answer from the newest snapshots committed by this time."
     )
+    snapshots: Pins | None = Field(
+        None,
+        description="Answer from these snapshots, as an answer names them: trades:123,quotes:456 (none: had none yet).",
+    )
+    tag: Name | None = Field(None, description="Answer from the snapshots that this tag names (k2 tag list).")
     numbers: bool = Field(False, description="Write decimals as JSON numbers instead of strings.")
+    format: Format | None = Field(None, description="Form of the answer; without it, as `Accept` says.")
+    control: bool | None = Field(
+        None,
+        description="Lines before and after the rows: snapshots, count, hash (NDJSON: unless false; CSV: if true).",
+    )
 
     @model_validator(mode="after")
     def _one_pin(self) -> Self:
-        if self.snapshot_id is not None and self.as_of is not None:
-            raise RequestError("as_of", "takes no snapshot_id beside it: both say which snapshot answers")
+        given = [name for name in PINS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise RequestError(
+                given[1], f"takes no {given[0]} beside it: both say which snapshot answers; give one of them"
+            )
         return self
 
+    @property
+    def pin(self) -> str | None:
+        """Name of the parameter that says which snapshot answers; None: the newest."""
+        return next((name for name in PINS if getattr(self, name) is not None), None)
+
     def identity(self) -> dict[str, object]:
-        """What makes two requests pages of one question: everything but page size, place and notation."""
-        return self.model_dump(mode="json", exclude={"limit", "cursor", "numbers"})
+        """What makes two requests pages of one question: everything but page size, place and form."""
+        return self.model_dump(mode="json", exclude={"limit", "cursor", "numbers", "format", "control"})
 
 
 class FromLoads(BaseModel):
@@ -104,8 +168,8 @@ class Ranged(Request):
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
-        if self.start is not None and self.end is not None and self.start > self.end:
-            raise RequestError("end", "is before start; ranges are [start, end)")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise RequestError("end", "is the same as start, or before start; ranges are [start, end)")
         return self
 
 
@@ -113,7 +177,8 @@ class Paged(BaseModel):
     """Mixin: a page at a time."""
 
     limit: Annotated[int, Field(ge=1, lt=2**31)] = Field(
-        DEFAULT_LIMIT, description="Rows of a page, at most."
+        DEFAULT_LIMIT,
+        description="Rows of a page, at most; forms that stream have all rows unless it is given.",
     )
     cursor: Annotated[str, Field(max_length=MAX_CURSOR)] | None = Field(
         None, description="`next` of the page before; the other parameters must be the same."
@@ -127,6 +192,20 @@ class RowsRequest(Ranged, FromLoads, Paged):
     exchange: Name | None = Field(None, description="Only this exchange.")
     order: Literal["asc", "desc"] = Field("asc", description="Oldest or newest first.")
     include_duplicates: bool = Field(False, description="Show rows flagged as duplicates too.")
+    columns: Names = Field((), description="Only these columns, in this order; may be given several times.")
+    conditions: Names = Field((), description="Only rows with this condition; several: with any of them.")
+    min_price: Amount | None = Field(
+        None, description="Only prices from this on; of a quote, each side there is."
+    )
+    max_price: Amount | None = Field(
+        None, description="Only prices up to this; of a quote, each side there is."
+    )
+    min_quantity: Amount | None = Field(
+        None, description="Only quantities from this on; of a quote, each side."
+    )
+    max_quantity: Amount | None = Field(
+        None, description="Only quantities up to this; of a quote, each side."
+    )
 
     def identity(self) -> dict[str, object]:
         """As in `Request`; the order and number of times symbols are named does not matter."""
@@ -136,8 +215,8 @@ class RowsRequest(Ranged, FromLoads, Paged):
 class SummaryRequest(Request, FromLoads):
     """One symbol on one trading date."""
 
-    symbol: Name
-    date: Day
+    symbol: Name = Field(description="The symbol.")
+    date: Day = Field(description="The trading date, YYYY-MM-DD.")
     exchange: Name | None = Field(None, description="Only this exchange.")
 
 
@@ -151,8 +230,10 @@ class SummariesRequest(Request, FromLoads):
     @model_validator(mode="after")
     def _forward(self) -> Self:
         days = 1 if self.end_date is None else (self.end_date - self.start_date).days
-        if not 0 <= days <= MAX_DAYS:
-            raise RequestError("end_date", f"is before start_date, or more than {MAX_DAYS} days after it")
+        if not 1 <= days <= MAX_DAYS:
+            raise RequestError(
+                "end_date", f"is start_date itself, before it, or more than {MAX_DAYS} days after it"
+            )
         return self
 
 
@@ -176,6 +257,9 @@ class SymbolsRequest(Request, FromLoads):
     """The symbols that have rows."""
 
     exchange: Name | None = Field(None, description="Only this exchange.")
+    date: Day | None = Field(
+        None, description="Names as they were listed on this date; without it, the newest record."
+    )
 
 
 class StatsRequest(Request):
@@ -205,9 +289,14 @@ def parse(model: type[R], given: Iterable[tuple[str, str]]) -> R:
     return make(model, **values)
 
 
+def parameters(model: type[Request]) -> dict[str, FieldInfo]:
+    """The parameters of a request by the names that clients use: a field's alias, where it has one."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def is_repeatable(model: type[Request], name: str) -> bool:
     """Whether a parameter may be given several times."""
-    return get_origin(model.model_fields[name].annotation) is tuple
+    return get_origin(parameters(model)[name].annotation) is tuple
 
 
 def make(model: type[R], **values: object) -> R:
@@ -229,8 +318,9 @@ def make(model: type[R], **values: object) -> R:
 
 
 def _check_name(model: type[Request], name: str) -> None:
-    if name not in model.model_fields:
-        near = get_close_matches(name, model.model_fields, n=1, cutoff=0.0)
+    known = parameters(model)
+    if name not in known:
+        near = get_close_matches(name, known, n=1, cutoff=0.0)
         raise RequestError(name, f"is not a parameter here; the nearest is {near[0]}")
 
 

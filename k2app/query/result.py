@@ -16,7 +16,7 @@ class Notice:
     ----------
     code
         `duplicates_hidden`, `retracted_hidden`, `open_gaps`, `off_market_left_out`, `unknown_symbol` or
-        `nothing_committed`.
+        `nothing_committed`, `dates_missing` or `rows_removed`.
     message
         For people.
     count

@@ -15,10 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2app.query.result import Result
+from k2app.query.stream import Stream
 from k2app.query.times import micros_to_text
 
 INT64_DIGITS = 18
 """Digits of a decimal whose unscaled value always fits int64."""
+
+FEW = 4
+"""Values that stand in a column so many times on average are written once each."""
 
 _NULL = pa.scalar("null", pa.large_string())
 
@@ -33,30 +37,62 @@ def to_json(result: Result, *, numbers: bool = False) -> bytes:
     numbers
         Decimals as JSON numbers of the same digits instead of strings.
     """
-    warnings = [{"code": w.code, "message": w.message, "count": w.count} for w in result.warnings]
-    rest = {
-        "snapshots": dict(result.snapshots),
-        "as_of": None if result.as_of_us is None else micros_to_text(result.as_of_us),
-        "next": result.next,
-        "warnings": warnings,
-    }
     rows = b",\n".join(json_rows(result.rows, numbers=numbers))
+    said = about(result)
+    rest = {"snapshots": said["snapshots"], "as_of": said["as_of"], "next": result.next, **said}
     tail = json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode()
     return b'{"rows":[' + rows + b"]," + tail[1:]
+
+
+def about(answer: Result | Stream) -> dict[str, object]:
+    """What is said of the rows, as JSON: snapshots, as_of, warnings."""
+    return {
+        "snapshots": dict(answer.snapshots),
+        "as_of": None if answer.as_of_us is None else micros_to_text(answer.as_of_us),
+        "warnings": [{"code": w.code, "message": w.message, "count": w.count} for w in answer.warnings],
+    }
 
 
 def json_rows(rows: pa.Table, *, numbers: bool = False) -> list[bytes]:
     """Write each row as a JSON object in UTF-8, keys in the order of the columns."""
     if rows.num_rows == 0 or rows.num_columns == 0:
         return []
+    values: list[bytes] = json_texts(rows, numbers=numbers).cast(pa.large_binary()).to_pylist()
+    return values
+
+
+def json_texts(rows: pa.Table, *, numbers: bool = False, head: str = "", end: str = "") -> pa.Array:
+    """Write each row as a JSON object (large_string), keys in the order of the columns.
+
+    Parameters
+    ----------
+    head
+        Members that every row begins with, as JSON: `"record":"trades"`.
+    end
+        What follows every object.
+    """
     pieces: list[Any] = []
     for number, name in enumerate(rows.column_names):
-        opening = "{" if number == 0 else ","
+        opening = f"{{{head}{',' if head else ''}" if number == 0 else ","
         pieces.append(_text_scalar(f"{opening}{json.dumps(name, ensure_ascii=False)}:"))
         pieces.append(_json_column(_whole(rows[name]), numbers))
-    joined = pc.binary_join_element_wise(*pieces, _text_scalar("}"), _NOTHING)
-    values: list[bytes] = joined.cast(pa.large_binary()).to_pylist()
-    return values
+    if not pieces:
+        return pa.array([f"{{{head}}}{end}"] * rows.num_rows, pa.large_string())
+    return pc.binary_join_element_wise(*pieces, _text_scalar(f"}}{end}"), _NOTHING)
+
+
+def text_bytes(texts: pa.Array) -> bytes:
+    """All texts (large_string, none null) one after the other in UTF-8, as they lie in memory."""
+    offsets = text_offsets(texts)
+    data = texts.buffers()[2]
+    return b"" if data is None else data[int(offsets[0]) : int(offsets[-1])].to_pybytes()
+
+
+def text_offsets(texts: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where each text (large_string) starts in its buffer, and the last one ends."""
+    if len(texts) == 0:
+        return np.zeros(1, np.int64)
+    return np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
 
 
 def to_csv(result: Result) -> bytes:
@@ -64,13 +100,33 @@ def to_csv(result: Result) -> bytes:
 
     Null is empty, an empty text is `""`; lists and maps are JSON.
     """
-    rows = result.rows
-    header = ",".join(_csv_fields(pa.array(rows.column_names, pa.large_string())).to_pylist())
-    lines = [header.encode()]
-    if rows.num_rows and rows.num_columns:
-        columns = (pc.coalesce(_csv_fields(plain_text(_whole(column))), _NOTHING) for column in rows.columns)
-        lines += pc.binary_join_element_wise(*columns, _text_scalar(",")).cast(pa.large_binary()).to_pylist()
+    lines = [csv_header(result.rows.column_names), *csv_rows(result.rows)]
     return b"\n".join(lines) + b"\n"
+
+
+def csv_header(names: list[str]) -> bytes:
+    """Write the names of columns as a line of CSV, without its end."""
+    line: str = ",".join(_csv_fields(pa.array(names, pa.large_string())).to_pylist())
+    return line.encode()
+
+
+def csv_rows(rows: pa.Table) -> list[bytes]:
+    """Write each row as a line of CSV in UTF-8, without its end; as `to_csv`."""
+    if rows.num_rows == 0 or rows.num_columns == 0:
+        return []
+    columns = (pc.coalesce(_csv_column(_whole(column)), _NOTHING) for column in rows.columns)
+    joined = pc.binary_join_element_wise(*columns, _text_scalar(","))
+    lines: list[bytes] = joined.cast(pa.large_binary()).to_pylist()
+    return lines
+
+
+def _csv_column(column: pa.Array) -> pa.Array:
+    """Each value as a field; null as null."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _distinct(column, _csv_fields)
+    text = plain_text(column)
+    return _csv_fields(text) if pa.types.is_nested(kind) else text
 
 
 def _csv_fields(texts: pa.Array) -> pa.Array:
@@ -87,7 +143,7 @@ def plain_text(column: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         return _decimals(column)
     if pa.types.is_timestamp(kind):
-        return _timestamps(column)
+        return _few(column, _timestamps)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return _mapped(column, lambda value: value.hex())
     if pa.types.is_floating(kind):
@@ -100,8 +156,10 @@ def plain_text(column: pa.Array) -> pa.Array:
 def _json_column(column: pa.Array, numbers: bool) -> pa.Array:
     """Each value as JSON, null as `null`."""
     kind = column.type
+    if pa.types.is_dictionary(kind):
+        return pc.coalesce(_json_column(column.dictionary, numbers).take(column.indices), _NULL)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text = _mapped(column, lambda value: json.dumps(value, ensure_ascii=False))
+        text = _distinct(column, _json_strings)
     elif pa.types.is_nested(kind):
         text = _nested(column, numbers=numbers)
     elif _is_bare(kind, numbers):
@@ -119,6 +177,22 @@ def _is_bare(kind: pa.DataType, numbers: bool) -> bool:
     )  # fmt: skip
 
 
+def _json_strings(texts: pa.Array) -> pa.Array:
+    """Strings as JSON has them. Source: RFC 8259, 7."""
+    quoted = pc.binary_join_element_wise(_text_scalar('"'), texts, _text_scalar('"'), _NOTHING)
+    odd = pc.match_substring_regex(texts, r'["\\\x00-\x1f]')
+    if not pc.any(odd).as_py():
+        return quoted
+    escaped = [json.dumps(text, ensure_ascii=False) for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(quoted, odd, pa.array(escaped, pa.large_string()))
+
+
+def _distinct(column: pa.Array, text: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Texts of the distinct values, put back in place; columns often have few."""
+    encoded = column.cast(pa.large_string()).dictionary_encode()
+    return text(encoded.dictionary).take(encoded.indices)
+
+
 def _mapped(column: pa.Array, text: Callable[[Any], str]) -> pa.Array:
     """Text of each distinct value, put back in place."""
     encoded = column.dictionary_encode()
@@ -126,10 +200,23 @@ def _mapped(column: pa.Array, text: Callable[[Any], str]) -> pa.Array:
     return values.take(encoded.indices)
 
 
+def _few(column: pa.Array, text: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Texts of the values, made once for each where there are few."""
+    encoded = column.dictionary_encode()
+    if len(encoded.dictionary) * FEW > len(column):
+        return text(column)
+    return text(encoded.dictionary).take(encoded.indices)
+
+
 def _decimals(column: pa.Array) -> pa.Array:
     if column.type.precision > INT64_DIGITS:
         return _mapped(column, _decimal_text)
-    unscaled, scale = _unscaled(column), column.type.scale
+    scale = column.type.scale
+    texts = _few(pa.array(_unscaled(column)), lambda unscaled: _scaled(unscaled.to_numpy(), scale))
+    return pc.if_else(column.is_valid(), texts, pa.scalar(None, pa.large_string()))
+
+
+def _scaled(unscaled: np.ndarray[Any, np.dtype[np.int64]], scale: int) -> pa.Array:
     magnitude = np.abs(unscaled)
     whole, fraction = np.divmod(magnitude, 10**scale)
     sign = pc.if_else(pa.array(unscaled < 0), "-", "").cast(pa.large_string())
@@ -137,8 +224,7 @@ def _decimals(column: pa.Array) -> pa.Array:
     point = pc.if_else(pa.array(fraction > 0), ".", "").cast(pa.large_string())
     # Of a zero fraction nothing is left, and no point before it.
     digits = pc.utf8_rtrim(padded, "0")
-    text = pc.binary_join_element_wise(sign, pa.array(whole).cast(pa.large_string()), point, digits, _NOTHING)
-    return pc.if_else(column.is_valid(), text, pa.scalar(None, pa.large_string()))
+    return pc.binary_join_element_wise(sign, pa.array(whole).cast(pa.large_string()), point, digits, _NOTHING)
 
 
 def _unscaled(column: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:

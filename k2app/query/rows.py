@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2app.errors import RequestError
-from k2app.query.filters import Filter, Term, any_of, between, equal, quoted
+from k2app.query.filters import Filter, Term, any_of, between, equal, has_any, quoted, within
 from k2app.query.gap_notices import gap_notices
+from k2app.query.ordered import ordered
+from k2app.query.ordering import ORDER
 from k2app.query.page import Key, Place, from_cursor, to_cursor
-from k2app.query.reader import GAPS, Reader
+from k2app.query.reader import GAPS, TRADES, Reader
 from k2app.query.requests import RowsRequest
 from k2app.query.result import Notice, Result
 from k2app.query.snapshots import SnapshotSet
+from k2app.query.stream import BATCH_ROWS, Stream
 from k2app.query.visibility import DUPLICATE, Judgement, judge, retracted_notice
+from k2app.query.window_rows import WindowRows
+from k2app.query.windows import WINDOW_ROWS, Source
 
-ORDER = ("timestamp", "sequence", "log_id", "topic", "partition", "offset")
-"""The total order. Only `sequence` may be null; nulls stand before every number."""
+TOP_ROWS = 5_000
+"""Rows that DuckDB picks from any number without sorting the rest; for more it sorts all, and holds them."""
 
 KEY_TYPES = (int, (int, type(None)), str, str, int, int)
 """Types of the order's columns in a cursor; timestamp in microseconds."""
@@ -57,6 +64,9 @@ class _Page:
             *any_of("symbol", asked.symbol),
             *equal("exchange", asked.exchange),
             *between("timestamp", asked.start, asked.end),
+            # Copies of a record are equal in all of these: none is told from the others.
+            *has_any("conditions", asked.conditions),
+            *_bounds(self.table, asked),
         )
 
 
@@ -75,18 +85,127 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
         The limit is larger than allowed, or the cursor is not one for this request.
     """
     if request.limit > reader.max_rows:
-        raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
+        raise RequestError(
+            "limit",
+            f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor, or ask for a form that streams",
+        )
     page = _open(reader, table, request)
+    columns = _columns(reader, page)
     judged = judge(reader, page.found, table, page.scope)
-    rows = _fetch(reader, page, judged)
+    rows = _first(_pieces(reader, page, judged, request.limit), request.limit + 1)
     more = rows.num_rows > request.limit
     shown = rows.slice(0, request.limit)
     return Result(
-        rows=shown,
+        rows=shown.select(columns),
         snapshots=page.found.ids,
         as_of_us=page.found.as_of_us,
         next=_next(page, shown) if more else None,
         warnings=_notices(reader, page, judged, shown, complete=page.after is None and not more),
+    )
+
+
+def stream_rows(reader: Reader, table: str, request: RowsRequest) -> Stream:
+    """Read trades or quotes of any number; as `read_rows`, but all of them unless a limit is given."""
+    page = _open(reader, table, request)
+    columns = _columns(reader, page)
+    judged = judge(reader, page.found, table, page.scope)
+    empty = reader.scanner.shape(page.found.versions[table]).arrow.empty_table()
+    notices = _notices(reader, page, judged, empty, complete=page.after is None)
+    schema = empty.select(columns).schema
+    stream = Stream(schema, iter(()), page.found.ids, page.found.as_of_us, notices)
+    limit = request.limit if "limit" in request.model_fields_set else None
+    tables = _limited(stream, page, _pieces(reader, page, judged, limit), limit)
+    stream.batches = (
+        batch for piece in tables for batch in piece.select(columns).to_batches(max_chunksize=BATCH_ROWS)
+    )
+    return stream
+
+
+def _pieces(reader: Reader, page: _Page, judged: Judgement, limit: int | None) -> Iterator[pa.Table]:
+    """The rows in order, some at a time; one more than the limit at least, if there are."""
+    if limit is not None and limit <= TOP_ROWS:
+        yield _fetch(reader, page, judged, limit + 1)
+        return
+    arrow = reader.scanner.shape(page.found.versions[page.table]).arrow
+    asked = page.request.columns
+    columns = tuple(dict.fromkeys((*asked, "symbol", *ORDER))) if asked else tuple(arrow.names)
+    source = Source(page.found, page.table, (*page.scope, *_near(page)))
+    rows = WindowRows(source, judged, page.request.include_duplicates, columns)
+    plain = pa.schema([arrow.field(name) for name in columns])
+    for piece in ordered(
+        lambda: reader,
+        [rows],
+        None if page.after is None else (0, page.after),
+        descending=not page.ascending,
+        window_rows=WINDOW_ROWS if limit is None else min(WINDOW_ROWS, limit + 1),
+        ahead=limit is None,
+    ):
+        yield piece.tables[0].cast(plain)
+
+
+def _first(pieces: Iterable[pa.Table], rows: int) -> pa.Table:
+    """The first so many rows of the pieces, or a few more; no more pieces are read than that takes."""
+    taken = list(_until(pieces, rows))
+    return pa.concat_tables(taken)
+
+
+def _until(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    held = 0
+    for piece in pieces:
+        yield piece
+        held += piece.num_rows
+        if held >= rows:
+            return
+
+
+def _limited(
+    stream: Stream, page: _Page, pieces: Iterable[pa.Table], limit: int | None
+) -> Iterator[pa.Table]:
+    """Pieces up to the limit; where there is more, the stream gets its cursor."""
+    last: pa.Table | None = None
+    left = limit
+    for piece in pieces:
+        shown = piece.slice(0, left)
+        yield shown
+        last = shown.slice(shown.num_rows - 1, 1) if shown.num_rows else last
+        left = None if left is None else left - shown.num_rows
+        if piece.num_rows > shown.num_rows and last is not None:
+            stream.next = _next(page, last)
+            return
+
+
+def _columns(reader: Reader, page: _Page) -> list[str]:
+    """Columns to show.
+
+    Raises
+    ------
+    RequestError
+        The table has no such column, or one is named twice.
+    """
+    present = reader.scanner.shape(page.found.versions[page.table]).arrow.names
+    for number, name in enumerate(page.request.columns):
+        if name not in present:
+            near = get_close_matches(name, present, n=1, cutoff=0.0)
+            raise RequestError("columns", f"{page.table} have no column {name!r}; the nearest is {near[0]}")
+        if name in page.request.columns[:number]:
+            raise RequestError("columns", f"names {name!r} more than once")
+    return list(page.request.columns) or present
+
+
+def _bounds(table: str, asked: RowsRequest) -> Filter:
+    """Bounds of price and quantity; a missing side of a quote is within any."""
+    if table == TRADES:
+        return (
+            *within("price", asked.min_price, asked.max_price),
+            *within("quantity", asked.min_quantity, asked.max_quantity),
+        )
+    return tuple(
+        term
+        for side in ("bid", "ask")
+        for term in (
+            *within(f"{side}_price", asked.min_price, asked.max_price, or_null=True),
+            *within(f"{side}_quantity", asked.min_quantity, asked.max_quantity, or_null=True),
+        )
     )
 
 
@@ -104,18 +223,22 @@ def _open(reader: Reader, table: str, request: RowsRequest) -> _Page:
     return _Page(table, request, reader.snapshots.resume((table,), (GAPS,), place), place.key)
 
 
-def _fetch(reader: Reader, page: _Page, judged: Judgement) -> pa.Table:
-    """One row more than the page holds, if there is one."""
+def _fetch(reader: Reader, page: _Page, judged: Judgement, rows: int) -> pa.Table:
+    """The first so many rows; with the columns asked for, and those of the order."""
     order = ASCENDING if page.ascending else DESCENDING
     where, parameters = _after(page)
     shown = "NOT retracted" if page.request.include_duplicates else "NOT retracted AND NOT duplicate"
-    body = (
-        f"{judged.sql} SELECT * EXCLUDE (retracted, duplicate) FROM judged WHERE {shown} AND {where} "
-        f"ORDER BY {order} LIMIT $rows"
+    asked = page.request.columns
+    columns = (
+        ", ".join(map(quoted, dict.fromkeys((*asked, "symbol", *ORDER))))
+        if asked
+        else "* EXCLUDE (retracted, duplicate)"
     )
-    parameters = {**parameters, **judged.parameters, "rows": page.request.limit + 1}
-    rows = reader.query(page.found, page.table, (*page.scope, *_near(page)), body, parameters)
-    return rows.cast(reader.scanner.shape(page.found.versions[page.table]).arrow)
+    body = f"{judged.sql} SELECT {columns} FROM judged WHERE {shown} AND {where} ORDER BY {order} LIMIT $rows"
+    parameters = {**parameters, **judged.parameters, "rows": rows}
+    found = reader.query(page.found, page.table, (*page.scope, *_near(page)), body, parameters)
+    arrow = reader.scanner.shape(page.found.versions[page.table]).arrow
+    return found.cast(pa.schema([arrow.field(name) for name in found.column_names]))
 
 
 def _near(page: _Page) -> Filter:
@@ -158,6 +281,14 @@ def _notices(
     return (*_committed(page.found, page.table), *_hidden(reader, page, judged), *gaps, *absent)
 
 
+def range_notices(
+    reader: Reader, found: SnapshotSet, table: str, request: RowsRequest, judged: Judgement
+) -> tuple[Notice, ...]:
+    """What is said of all rows of a range: duplicates and retractions left out, gaps, symbols that are not there."""
+    empty = reader.scanner.shape(found.versions[table]).arrow.empty_table()
+    return _notices(reader, _Page(table, request, found, None), judged, empty, complete=True)
+
+
 def _committed(found: SnapshotSet, table: str) -> tuple[Notice, ...]:
     if found.versions[table].snapshot is not None:
         return ()
@@ -181,6 +312,8 @@ def _hidden(reader: Reader, page: _Page, judged: Judgement) -> tuple[Notice, ...
 def _count_duplicates(reader: Reader, page: _Page) -> int:
     # By the flag first: most files have no duplicate, and are not read.
     terms = (*page.scope, Term("sequence_flag", "=", DUPLICATE))
+    if not reader.files(page.found, page.table, terms):
+        return 0
     counted = reader.query(page.found, page.table, terms, "SELECT count(*) AS n FROM matching")
     return int(counted["n"][0].as_py())
 

@@ -38,7 +38,9 @@ from pyiceberg.types import (
 )
 
 from k2app.errors import OperatorError
+from k2app.lake.catalog import reading
 from k2app.lake.fileio import local_path
+from k2app.query.bounds import FOOTERS_KEPT, Known
 from k2app.query.filters import quoted
 from k2app.query.plan import Recent
 from k2app.query.snapshots import Version
@@ -112,13 +114,19 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scanner:
-    """Makes relations; remembers the layouts of files."""
+    """Makes relations; remembers the layouts of files, and the bounds of their values."""
 
     layouts: Recent[Layout] = field(default_factory=lambda: Recent(LAYOUTS_KEPT))
     shapes: Recent[Shape] = field(default_factory=lambda: Recent(SHAPES_KEPT))
+    footers: Recent[Known] = field(default_factory=lambda: Recent(FOOTERS_KEPT))
 
-    def relation(self, version: Version, locations: Iterable[str]) -> Relation:
+    def relation(self, version: Version, locations: Iterable[str], name: str = "files") -> Relation:
         """Rows of these files, under the schema of the version.
+
+        Parameters
+        ----------
+        name
+            What its parameters begin with: two relations in one statement need two.
 
         Raises
         ------
@@ -127,9 +135,9 @@ class Scanner:
         """
         shape = self.shape(version)
         groups = self._groups(version.table, tuple(locations), shape)
-        selects = [_select(shape, layout, f"files_{n}") for n, layout in enumerate(groups)]
+        selects = [_select(shape, layout, f"{name}_{n}") for n, layout in enumerate(groups)]
         parameters = {
-            f"files_{n}": list(map(readable_path, paths)) for n, paths in enumerate(groups.values())
+            f"{name}_{n}": list(map(readable_path, paths)) for n, paths in enumerate(groups.values())
         }
         return Relation(" UNION ALL ".join(selects) or _nothing(shape), parameters, shape.arrow)
 
@@ -138,6 +146,11 @@ class Scanner:
         schema = schema_of(version)
         key = (str(version.table.metadata.table_uuid), schema.schema_id)
         return self.shapes.get(key, lambda: _shape(schema))
+
+    def is_plain(self, version: Version, locations: Iterable[str]) -> bool:
+        """Whether the files have the schema's columns as they are: by these names, in these types."""
+        shape = self.shape(version)
+        return set(self._groups(version.table, tuple(locations), shape)) <= {shape.layout}
 
     def _groups(self, table: Table, locations: tuple[str, ...], shape: Shape) -> dict[Layout, list[str]]:
         """Files by layout; footers are read only where schemas differ."""
@@ -232,7 +245,7 @@ def _nothing(shape: Shape) -> str:
 
 
 def _read_layout(table: Table, location: str) -> Layout:
-    with table.io.new_input(location).open() as stream:
+    with reading(f"data file {location}"), table.io.new_input(location).open() as stream:
         schema = pq.read_schema(stream)
     return tuple((int((f.metadata or {}).get(_FIELD_ID, b"-1")), f.name, str(_plain(f.type))) for f in schema)
 

@@ -13,14 +13,16 @@ from typing import Any
 import pyarrow as pa
 
 from k2app.errors import OperatorError
-from k2app.market.exchanges import Exchange
+from k2app.query.bars_left_out import off_market
+from k2app.query.bars_order import order_of_all
 from k2app.query.dates import date_of
+from k2app.query.file_bounds import file_bounds
 from k2app.query.filters import Filter, Term, equal
 from k2app.query.gaps import Gap, open_gaps
 from k2app.query.reader import GAPS, TRADES, Reader
 from k2app.query.requests import SummariesRequest, SummaryRequest
 from k2app.query.result import Notice, Result
-from k2app.query.rows import ASCENDING, duplicates_notice, unknown_notices
+from k2app.query.rows import duplicates_notice, unknown_notices
 from k2app.query.snapshots import SnapshotSet
 from k2app.query.visibility import DUPLICATE, judge, retracted_notice
 
@@ -68,12 +70,12 @@ _KEY = "symbol, exchange, asset_class, currency, trading_date"
 
 _BODY = f"""
 , marked AS (
-  SELECT *, NOT duplicate AND NOT retracted AS visible, coalesce({{off_market}}, false) AS off FROM judged)
+  SELECT *, NOT duplicate AND NOT retracted AS visible, {{off_market}} AS off, {{nth}} AS nth FROM judged)
 SELECT {_KEY},
-  first(price ORDER BY {ASCENDING}) FILTER (visible AND NOT off) AS open,
+  arg_min(price, nth) FILTER (visible AND NOT off) AS open,
   max(price) FILTER (visible AND NOT off) AS high,
   min(price) FILTER (visible AND NOT off) AS low,
-  last(price ORDER BY {ASCENDING}) FILTER (visible AND NOT off) AS close,
+  arg_max(price, nth) FILTER (visible AND NOT off) AS close,
   coalesce(sum(quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 8)) AS volume,
   coalesce(sum(price::DECIMAL(28, 8) * quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 16)) AS notional,
   count(*) FILTER (visible AND NOT off) AS trades,
@@ -121,36 +123,18 @@ def _resolve(reader: Reader, request: SummaryRequest | SummariesRequest) -> Snap
 
 
 def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> Result:
-    off_market, parameters = _off_market(reader.exchanges)
-    judged = judge(reader, found, TRADES, (*names, *dates))
-    body = judged.sql + _BODY.format(off_market=off_market)
-    summed = reader.query(found, TRADES, (*names, *dates), body, {**parameters, **judged.parameters})
+    scope = (*names, *dates)
+    known = file_bounds(reader, found, TRADES, scope)
+    rule = off_market(known, reader.exchanges)
+    judged = judge(reader, found, TRADES, scope)
+    body = judged.sql + _BODY.format(off_market=rule.sql or "false", nth=order_of_all(known))
+    summed = reader.query(found, TRADES, scope, body, {**rule.parameters, **judged.parameters})
     gaps = _gaps_by_day(reader, open_gaps(reader, found, (*names, *equal("data_type", TRADES))))
     rows = [_finish(row, gaps) for row in summed.to_pylist()]
     # Where every row is of a retracted load nothing was traded; the warning counts it all the same.
     traded = [row for row in rows if row["first_timestamp"] is not None or not row["retracted_hidden"]]
     table = pa.Table.from_pylist(traded, schema=SCHEMA)
     return Result(table, found.ids, found.as_of_us, None, _notices(rows))
-
-
-def _off_market(exchanges: Mapping[str, Exchange]) -> tuple[str, dict[str, object]]:
-    """SQL of "this print was made off the market", by each exchange's own rule, and its parameters."""
-    parts = ["false"]
-    parameters: dict[str, object] = {}
-    for number, (name, exchange) in enumerate(sorted(exchanges.items())):
-        rule = exchange.off_market
-        if rule.conditions or rule.venues:
-            at = f"off_{number}"
-            parts.append(
-                f"(exchange = ${at}_name AND (list_has_any(conditions, ${at}_conditions::VARCHAR[]) "
-                f"OR coalesce(list_contains(${at}_venues::VARCHAR[], attributes['venue']), false)))"
-            )
-            parameters |= {
-                f"{at}_name": name,
-                f"{at}_conditions": list(rule.conditions),
-                f"{at}_venues": list(rule.venues),
-            }
-    return f"({' OR '.join(parts)})", parameters
 
 
 def _finish(row: dict[str, Any], gaps: Mapping[tuple[str, str, str, date], int]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import asynccontextmanager
 from functools import partial
 
 import aiohttp
-import faust
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -15,16 +13,10 @@ from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
 from k2app.metrics import Metrics
 from k2app.query.engine import QueryEngine
-from k2app.settings import QuerySettings, Settings
+from k2app.settings import QuerySettings, Settings, WebSettings
 from tests.query_lake import append
-from web import Dependencies, options, register
-
-
-def free_port():
-    """A port of this machine that nobody listens on (Faust takes no 0)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.web.live import free_port
+from web import Dependencies, WebApp, options, register
 
 
 class Site:
@@ -78,23 +70,23 @@ def serve(catalog, settings, tmp_path):
     """Serve with given limits."""
 
     @asynccontextmanager
-    async def started(**limits):
-        limited = settings.model_copy(update={"query": QuerySettings(**limits)})
+    async def started(web=None, **limits):
+        at = {"host": "127.0.0.1", "port": free_port(), **(web or {})}
+        limited = settings.model_copy(update={"query": QuerySettings(**limits), "web": WebSettings(**at)})
         engine = QueryEngine(limited, catalog, exchanges.load())
         metrics, reasons = Metrics(CollectorRegistry()), []
 
         async def readiness():
             return list(reasons)
 
-        app = faust.App(
+        app = WebApp(
             "k2-web-test",
-            autodiscover=False,
+            limited.web,
+            metrics,
             datadir=tmp_path / "faust",
-            web_bind="127.0.0.1",
-            web_port=free_port(),
-            web_application_options=options(metrics),
+            web_application_options=options(limited, metrics),
         )
-        register(app, Dependencies(engine, metrics, readiness))
+        register(app, Dependencies(engine, metrics, readiness, limited.web.idle_s))
         async with app.web, aiohttp.ClientSession() as client:
             host, port = app.web._runner.addresses[0][:2]
             yield Site(f"http://{host}:{port}", client, engine, metrics, reasons)

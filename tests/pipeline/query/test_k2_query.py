@@ -18,6 +18,8 @@ import structlog
 from typer.testing import CliRunner
 
 from k2app.cli import k2_query as cli
+from k2app.cli.query_commands import LEFT_OUT
+from k2app.query.queries import QUERIES
 from k2app.query.requests import RowsRequest
 from k2app.query.result_text import to_json
 from tests.query_lake import gap, quote, trade
@@ -100,7 +102,7 @@ def test_a_table_is_whole_and_harmless(put, run):
     ("arguments", "found"),
     [
         (("summary", "BHP", "2026-01-05"), "BHP"),
-        (("summaries", "2026-01-05", "--end-date", "2026-01-06"), "BHP"),
+        (("summaries", "--start-date", "2026-01-05", "--end-date", "2026-01-06"), "BHP"),
         (("gaps", "--open-only"), "open"),
         (("gaps", "--events", "--output", "json"), "opened"),
         (("symbols", "--exchange", "asx"), "BHP"),
@@ -173,14 +175,17 @@ def test_a_closed_pipe_ends_quietly(put, settings, tmp_path):
 
 
 ENDLESS = """
-from k2app.query import engine
-from k2app.cli.k2_query import main
+from dataclasses import replace
+import typer
+from k2app.cli import k2_query as cli
+from k2app.cli.query_commands import add_commands
+from k2app.query.queries import STATS_QUERY
 def forever(reader, request):
     print("asked", flush=True)
     return reader.session.fetch("SELECT count(*) FROM range(100000000000) a(x), range(1000) b(y) WHERE x*y%7=3", {})
-import k2app.cli.k2_query as cli
-cli.STATS_QUERY = engine.Query("stats", cli.STATS_QUERY.request, forever)
-main()
+cli.app.registered_commands.clear()
+add_commands(cli.app, [replace(STATS_QUERY, read=forever), replace(STATS_QUERY, name="other")], cli.run)
+cli.main()
 """
 
 
@@ -195,25 +200,29 @@ def test_ctrl_c_stops_the_query(settings, tmp_path):
         assert b"asked" == process.stdout.readline().strip()
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert b"" == process.stderr.read()
+        assert b"k2-query: interrupted\n" == process.stderr.read()
         assert 130 == process.wait(PATIENCE_S)
         assert time.monotonic() - begun < 20
 
 
-@pytest.mark.parametrize("command", ["trades", "quotes", "summary", "summaries", "gaps", "symbols", "stats"])
-def test_help_has_an_example(command):
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_help_has_an_example(query):
     """Every command shows how it is used."""
-    shown = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    wide = {"COLUMNS": "400", "TERMINAL_WIDTH": "400"}
+    shown = CliRunner().invoke(cli.app, [query.name, "--help"], env=wide)
     assert 0 == shown.exit_code
-    assert f"Example: k2-query {command} " in shown.output
+    assert f"k2-query {query.examples[0]}" in shown.output
 
 
-def test_parameters_are_those_of_http():
-    """An option exists for every parameter of the request, under its name."""
-    commands = {command.callback.__name__: command.callback for command in cli.app.registered_commands}
-    for query in (cli.TRADES_QUERY, cli.QUOTES_QUERY, cli.SUMMARY_QUERY, cli.SUMMARIES_QUERY, cli.GAPS_QUERY):
-        options = set(inspect.signature(commands[query.name]).parameters) - {"output"}
-        assert set(query.request.model_fields) - {"numbers"} == options - {"numbers"}
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_options_are_the_parameters_of_http(query):
+    """An option or argument exists for every parameter of the request, under its name, with its description."""
+    (made,) = [one.callback for one in cli.app.registered_commands if one.name == query.name]
+    taken = inspect.signature(made).parameters
+    asked = {name: field for name, field in query.request.model_fields.items() if name not in LEFT_OUT}
+    assert asked.keys() == taken.keys() - {"output", "url", "key"}
+    for name, field in asked.items():
+        assert field.description in taken[name].annotation.__metadata__[0].help
 
 
 def test_json_of_a_table_parses(put, run):

@@ -70,7 +70,7 @@ def walk(engine, limits, **asked):
     order=st.sampled_from(["asc", "desc"]),
     symbols=st.sets(st.sampled_from(["BHP", "RIO", "CBA"])),
     start=st.none() | st.integers(0, 12),
-    length=st.integers(0, 12),
+    length=st.integers(1, 12),
     include_duplicates=st.booleans(),
 )
 @hypothesis_settings(

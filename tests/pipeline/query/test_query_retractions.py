@@ -5,39 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from datetime import UTC, datetime
 from decimal import Decimal
 
-import pyarrow as pa
 import pytest
 
 from k2app.lake.catalog import load
-from k2app.lake.ledger import append_if
-from k2app.lake.tables import SPECS, Name
+from k2app.lake.tables import Name
 from k2app.query.requests import RowsRequest, SummaryRequest, SymbolsRequest
 from k2app.query.result_text import to_json
-from tests.query_lake import LOG, MONDAY, company, trade
-
-
-@pytest.fixture
-def record(catalog, settings):
-    """Record a state of a load; returns the snapshot's time, UTC microseconds."""
-
-    def write(load_id, state="retracted", data_type="trades", at_us=None):
-        row = {
-            "load_id": load_id, "state": state, "file": f"{load_id}.csv", "file_sha256": "00" * 32,
-            "recorded_at": datetime.now(UTC) if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC),
-            "file_bytes": 1, "exchange": "asx", "data_type": data_type, "profile": "k2", "sequence_mode": "source",
-            "symbol": None, "rows": 1, "rejects": 0, "rejects_file": None, "numbers": [], "sent": [],
-            "log_id": LOG, "reason": None,
-        }  # fmt: skip
-        table = load(catalog, settings, Name.LOADS)
-        current = table.current_snapshot()
-        rows = pa.Table.from_pylist([row], schema=SPECS[Name.LOADS].arrow_schema)
-        append_if(table, rows, None if current is None else current.snapshot_id)
-        return table.refresh().current_snapshot().timestamp_ms * 1_000
-
-    return write
+from tests.query_lake import MONDAY, company, trade
 
 
 def offsets(result):

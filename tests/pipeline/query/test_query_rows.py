@@ -37,7 +37,7 @@ def test_a_range_holds_its_start_and_not_its_end(put, engine):
     put("trades", [trade(n) for n in range(10)])
     result = engine.trades(RowsRequest(symbol=("BHP",), start=MONDAY_US + 3, end=MONDAY_US + 6))
     assert [3, 4, 5] == offsets(result)
-    assert [] == offsets(engine.trades(RowsRequest(start=MONDAY_US + 3, end=MONDAY_US + 3)))
+    assert [3] == offsets(engine.trades(RowsRequest(start=MONDAY_US + 3, end=MONDAY_US + 4)))
 
 
 def test_rows_of_one_time_have_a_total_order(put, engine):

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("k2app", "agents", "tables", "web", "schemas")
-DATA = {".avsc", ".toml"}
+DATA = {".avsc", ".toml", ".css", ".js", ".typed"}
 """Kinds of files in the packages that are not code."""
 
 IMPORT = """

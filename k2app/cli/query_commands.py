@@ -1,0 +1,142 @@
+"""A command for every query: arguments and options come from its request model, as HTTP's parameters do."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from k2app.cli import completion
+from k2app.cli.output import Output
+from k2app.query.query import Query
+from k2app.query.requests import Request, is_repeatable
+
+LEFT_OUT = frozenset({"format", "control"})
+"""Parameters that only make sense over HTTP: `--output` says the form, exit statuses whether it is whole."""
+
+_METAVARS = {
+    "date": "YYYY-MM-DD",
+    "date-time": "TIME",
+    "integer": "N",
+    "number": "N",
+    "decimal": "DECIMAL",
+    "duration": "DURATION",
+}
+"""What stands for a value in the help, by JSON schema format or type."""
+
+_COMPLETED = {"exchange": completion.exchanges}
+
+Run = Callable[[Query, dict[str, Any]], None]
+"""Answers a query; takes its options by name of the field, and `output`, `url`, `key`."""
+
+
+def add_commands(app: typer.Typer, queries: Iterable[Query], run: Run) -> None:
+    """Add a command for each query."""
+    for query in queries:
+        app.command(name=query.name, help=query.about, epilog=_examples(query))(command(query, run))
+
+
+def command(query: Query, run: Run) -> Callable[..., None]:
+    """Make the function that Typer turns into a command."""
+
+    def call(**given: Any) -> None:
+        run(query, given)
+
+    parameters = [*_parameters(query), *_common()]
+    call.__name__ = query.name.replace("-", "_")
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def texts(query: Query, given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Options that were given, as HTTP would have them: name and text, repeated ones several times."""
+    for field, value in given.items():
+        if field not in query.request.model_fields or value is None or value is False:
+            continue
+        name = query.request.model_fields[field].alias or field
+        for text in value if isinstance(value, list) else [value]:
+            yield name, "true" if text is True else text
+
+
+def _parameters(query: Query) -> list[inspect.Parameter]:
+    fields = {name: field for name, field in _own_first(query.request).items() if name not in LEFT_OUT}
+    schema = query.request.model_json_schema()["properties"]
+    arguments = re.findall(r"{(\w+)}", query.path)
+    ordered = [*arguments, *(name for name in fields if name not in arguments)]
+    return [_parameter(query, name, fields[name], schema, is_argument=name in arguments) for name in ordered]
+
+
+def _own_first(model: type[Request]) -> dict[str, FieldInfo]:
+    """Fields of a model: its own before those it has from others."""
+    owners = [owner for owner in model.__mro__ if issubclass(owner, BaseModel)]
+    named = (name for owner in owners for name in owner.__annotations__ if name in model.model_fields)
+    return {name: model.model_fields[name] for name in dict.fromkeys(named)}
+
+
+def _parameter(
+    query: Query, name: str, field: FieldInfo, schema: Mapping[str, Any], *, is_argument: bool
+) -> inspect.Parameter:
+    shown = field.alias or name
+    metavar = _metavar(shown, schema[shown])
+    text = (field.description or "") + _default(field)
+    if is_argument:
+        return _made(name, str, typer.Argument(help=text, metavar=metavar, show_default=False))
+    option = f"--{shown.replace('_', '-')}"
+    if schema[shown].get("type") == "boolean":
+        return _made(name, bool, typer.Option(option, help=text, show_default=False), default=False)
+    kind = list[str] if is_repeatable(query.request, shown) else str
+    completed = _COMPLETED.get(name)
+    if field.is_required():
+        return _made(name, kind, typer.Option(option, help=text, metavar=metavar))
+    taken = typer.Option(option, help=text, metavar=metavar, show_default=False, autocompletion=completed)
+    return _made(name, kind | None, taken, default=None)
+
+
+def _common() -> list[inspect.Parameter]:
+    url = typer.Option(
+        "--url",
+        envvar="K2_URL",
+        metavar="URL",
+        help="Ask this server instead of the lake.",
+        show_default=False,
+    )
+    key = typer.Option(
+        "--key", envvar="K2_KEY", metavar="KEY", help="API key for the server.", show_default=False
+    )
+    output = typer.Option("--output", "-o", help="Form of the result.")
+    return [
+        _made("url", str | None, url, default=None),
+        _made("key", str | None, key, default=None),
+        _made("output", Output, output, default=Output.TABLE),
+    ]
+
+
+def _made(name: str, kind: Any, taken: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    annotation = Annotated[kind, taken]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _metavar(name: str, schema: Mapping[str, Any]) -> str:
+    choices = [schema, *schema.get("anyOf", ()), schema.get("items", {})]
+    for choice in choices:
+        if "enum" in choice:
+            return "|".join(map(str, choice["enum"]))
+        for kind in (choice.get("format"), choice.get("type")):
+            if kind in _METAVARS:
+                return _METAVARS[kind]
+    return name.upper()
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.is_required() or field.default in (None, False, ()) else f" (default: {field.default})"
+
+
+def _examples(query: Query) -> str:
+    """Examples as the help shows them."""
+    return "Examples: " + " · ".join(f"`k2-query {example}`" for example in query.examples)
