@@ -11,7 +11,7 @@ OTHER_LOG = "0f5b2c1e-0000-4000-8000-000000000000"
 DAY_US = 86_400_000_000
 
 
-def made_rows(seed, rows=150):
+def made_rows(seed, rows=70):
     """Trades and quotes with ties, two logs, partitions, missing sequences, duplicates and two days."""
     chance = random.Random(seed)  # noqa: S311 - made-up data
     made = {"trades": [], "quotes": []}

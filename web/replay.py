@@ -59,7 +59,8 @@ async def _answer(dependencies: Dependencies, request: web.Request) -> web.Strea
     form = replay_format(asked, request.headers.get(hdrs.ACCEPT))
     if form not in PACED:
         return await send_stream(dependencies, REPLAY_QUERY, asked, Format(form), request)
-    lines = await answer_of(request, dependencies.engine.submit_step(asked, partial(_opened, asked, form)))
+    opening = dependencies.engine.submit_step(asked, partial(_opened, asked, form), stream=False)
+    lines = await answer_of(request, opening)
     sending = _Sending(dependencies, request, asked, lines, _encoding(asked, form, request))
     response = await sending.begin(form)
     if request.method != hdrs.METH_HEAD:

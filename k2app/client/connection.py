@@ -149,7 +149,9 @@ class Connection:
         if begun:
             return IncompleteAnswerError(f"the answer of {self.url} broke off: {error!r}")
         if isinstance(error, httpx.PoolTimeout):
-            return TransientError(f"too many answers of {self.url} are open at once; read them, or close them")
+            return TransientError(
+                f"too many answers of {self.url} are open at once; read them, or close them"
+            )
         if isinstance(error, httpx.TimeoutException):
             return SlowAnswerError(
                 f"{self.url} sent nothing for {self._timeout_s:g} s; ask for less, or give it longer (timeout_s)"

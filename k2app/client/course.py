@@ -51,7 +51,7 @@ class Course:
         self._cursor: str | None = None
         # Rows of this stretch: those handed out, and those of them that the running request has had again.
         self._handed_out = self._passed_over = 0
-        self.ended = False
+        self.ended = self._closed = False
         self.next: str | None = None
         self.schema: pa.Schema | None = None
         self.said: Mapping[str, Any] = {}
@@ -63,9 +63,11 @@ class Course:
         Raises
         ------
         K2Error
-            It broke off, and could not be taken up again.
+            It broke off and could not be taken up again, or was closed.
         """
         while not self.ended:
+            if self._closed:
+                raise OperatorError("the answer was closed before its end; ask again")
             batch = self._connection.repeated(self._read)
             if batch is not None and batch.num_rows:
                 return batch
@@ -73,7 +75,7 @@ class Course:
 
     def close(self) -> None:
         """Stop here."""
-        self.ended = True
+        self._closed = True
         self._drop()
 
     def _read(self) -> pa.RecordBatch | None:
@@ -134,7 +136,7 @@ class Course:
     def _pin(self) -> Texts:
         """The snapshots of the first request, where it had the newest.
 
-        None where there is a limit: whoever asked goes on with the cursor, and without the pin.
+        Not where there is a limit: whoever asked goes on with the cursor, and without the pin.
         """
         if self._is_limited or not self._question.takes_pins or is_pinned(self._texts):
             return []

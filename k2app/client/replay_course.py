@@ -48,7 +48,7 @@ class ReplayCourse:
         """Place at or before the last event that was handed out."""
         # Events handed out since the token, and those of them that the running request has had again.
         self._handed_out = self._passed_over = 0
-        self.ended = False
+        self.ended = self._closed = False
         self._lines: _Lines | None = connection.repeated(self._opened)
 
     def read(self) -> Line | None:
@@ -57,9 +57,11 @@ class ReplayCourse:
         Raises
         ------
         K2Error
-            It broke off, and could not be taken up again.
+            It broke off and could not be taken up again, or was closed.
         """
         while not self.ended:
+            if self._closed:
+                raise OperatorError("the replay was closed before its end; ask again")
             event = self._connection.repeated(self._read)
             if event is not None:
                 return event
@@ -67,7 +69,7 @@ class ReplayCourse:
 
     def close(self) -> None:
         """Stop here."""
-        self.ended = True
+        self._closed = True
         self._drop()
 
     def _read(self) -> Line | None:
@@ -86,7 +88,8 @@ class ReplayCourse:
         if kind == "progress":
             self._take_token(line["cursor"])
         elif kind == "end":
-            self.close()
+            self.ended = True
+            self._drop()
         elif kind in {None, "gap"}:
             return self._new_event(line)
         return None

@@ -34,7 +34,7 @@ class Clocks:
         By exchange.
     """
 
-    utc: UtcClock
+    utc: Clock
     sessions: Mapping[str, SessionClock] = field(default_factory=dict)
 
     def of(self, exchange: str) -> Clock:
@@ -77,8 +77,10 @@ def session_clocks(utc: UtcClock, exchanges: Mapping[str, Exchange], first_us: i
         raise RequestError(
             "align", f"session takes ranges of at most {MAX_SESSIONS} days; give start and end"
         )
+    # An exchange that is not configured has the days of UTC.
+    days = SessionClock(utc.interval, 0, 0, ((-(2**63), 0),), ((0, 0),))
     return Clocks(
-        utc,
+        days,
         {
             name: session_clock(exchange, utc.interval, first_us, last_us)
             for name, exchange in sorted(exchanges.items())

@@ -38,12 +38,13 @@ from k2app.query.result import Result
 from k2app.query.scan import Scanner, readable_path
 from k2app.query.snapshots import Snapshots
 from k2app.query.stream import Stream
+from k2app.query.tables import Tables
 from k2app.settings import Settings
 
 T = TypeVar("T")
 
 
-class QueryEngine:
+class QueryEngine(Tables):
     """Answers queries from the lake. One per process; safe between threads.
 
     Parameters
@@ -92,15 +93,22 @@ class QueryEngine:
         """
         return self._pool.submit(partial(self._stream, query, request, write), stream=True)
 
-    def submit_step(self, request: Request, step: Callable[[Reader], T]) -> Running[T]:
+    def submit_step(
+        self, request: Request, step: Callable[[Reader], T], *, stream: bool = True
+    ) -> Running[T]:
         """Hand in one step of a stream that is read step by step; between two no thread waits.
+
+        Parameters
+        ----------
+        stream
+            Among streams, not among queries: rows are read, which takes time.
 
         Raises
         ------
         TooBusyError
-            Too many streams are open already.
+            Too many wait already, or too many streams are open.
         """
-        return self._pool.submit(lambda session: step(self._reader(session, request)), stream=True)
+        return self._pool.submit(lambda session: step(self._reader(session, request)), stream=stream)
 
     def answer(self, query: Query, request: Request) -> Result:
         """Answer a query and wait for it.

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 import schemas
 from k2app.avro.encode import encode
-from k2app.avro.schema import Schema, parse
+from k2app.avro.schema import parse
 from k2app.errors import OperatorError, RequestError
 from k2app.market.topics import PREFIX, DataType, subject
 from k2app.query.ordered import Piece

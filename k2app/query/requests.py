@@ -117,7 +117,8 @@ PINS = ("snapshot_id", "as_of", "snapshots", "tag")
 class Request(BaseModel):
     """What every query takes: which snapshot answers, and how decimals are written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built at the first use: a worker that nobody asks starts sooner.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     snapshot_id: Int64 | None = Field(None, description="Answer from this snapshot of the table.")
     as_of: Annotated[int, BeforeValidator(_as_of), _TIME_SCHEMA] | None = Field(

@@ -15,7 +15,7 @@ class Notice:
     Parameters
     ----------
     code
-        `duplicates_hidden`, `retracted_hidden`, `open_gaps`, `off_market_left_out`, `unknown_symbol` or
+        `duplicates_hidden`, `retracted_hidden`, `open_gaps`, `off_market_left_out`, `partial_bars`, `unknown_symbol` or
         `nothing_committed`, `dates_missing` or `rows_removed`.
     message
         For people.

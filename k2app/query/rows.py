@@ -100,7 +100,7 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
         snapshots=page.found.ids,
         as_of_us=page.found.as_of_us,
         next=_next(page, shown) if more else None,
-        warnings=_notices(reader, page, judged, shown, complete=page.after is None and not more),
+        warnings=_notices(reader, page, judged, shown, complete=page.after is None),
     )
 
 

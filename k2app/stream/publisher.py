@@ -17,7 +17,6 @@ from k2app.stream.log_file import LogFile
 from k2app.stream.log_records import Records
 from k2app.stream.partitioner import partitions_of
 
-
 Headers = tuple[tuple[str, bytes], ...]
 """Names and values that go with a record, beside key and value."""
 

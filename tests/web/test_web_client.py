@@ -135,6 +135,10 @@ def test_an_answer_is_read_once_or_kept(client):
     assert 5 == sum(batch.num_rows for batch in passed.batches())
     with pytest.raises(OperatorError, match="read already"):
         passed.arrow()
+    with client.trades(symbol="BHP") as closed:
+        pass
+    with pytest.raises(OperatorError, match="closed before its end"):
+        closed.arrow()
     kept = client.trades(symbol="BHP")
     assert kept.arrow() is kept.arrow()
     assert 5 == len(list(kept))
@@ -142,7 +146,7 @@ def test_an_answer_is_read_once_or_kept(client):
 
 def test_an_answer_that_is_forgotten_gives_its_place_back(client):
     """Eight may be open at once; nobody has to remember to close them."""
-    for _ in range(20):
+    for _ in range(12):
         client.trades(symbol="MANY")
     assert 3 == client.quotes().arrow().num_rows
 

@@ -152,6 +152,14 @@ def test_the_last_quote_before_the_range_is_found_however_old(put, taq):
     assert [5, None, None] == taq(start=MONDAY_US, max_age="2d").rows["quote_age_us"].to_pylist()
 
 
+def test_looking_further_back_for_one_symbol_takes_no_older_quote_of_another(put, taq):
+    """The same symbol at two exchanges: one was quoted minutes before the range, the other days before."""
+    put("quotes", [quote(0, micros=-60_000_000, bid="2"), quote(1, micros=-3 * DAY_US, bid="1")])
+    put("quotes", [quote(2, micros=-3 * DAY_US, bid="1.5", exchange="binance")])
+    put("trades", [trade(0, micros=0), trade(1, micros=1, exchange="binance")])
+    assert [Decimal(2), Decimal("1.5")] == taq(start=MONDAY_US).rows["bid_price"].to_pylist()
+
+
 def test_a_page_with_very_many_quotes_is_joined_in_parts(put, taq, monkeypatch):
     """The parts make the same whole; the bound is on memory only."""
     put("quotes", [quote(n, micros=n // 3, bid=str(n + 1), ask=str(n + 2)) for n in range(60)])

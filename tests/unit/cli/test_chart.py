@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from k2app.cli.chart import candles
 from k2app.query.bars import SCHEMA
 
+PRICES = ("open", "high", "low", "close")
+
 
 def table(*bars, symbol="BHP"):
     """Bars a minute apart from (open, high, low, close); None: without prices."""
@@ -20,7 +22,7 @@ def table(*bars, symbol="BHP"):
     rows = [
         {
             "timestamp": start + timedelta(minutes=n), "symbol": symbol, "exchange": "asx", "currency": "AUD",
-            **dict(zip(("open", "high", "low", "close"), [None] * 4 if bar is None else map(Decimal, bar), strict=True)),
+            **dict(zip(PRICES, [None] * 4 if bar is None else map(Decimal, bar), strict=True)),
         }
         for n, bar in enumerate(bars)
     ]  # fmt: skip
