@@ -68,6 +68,10 @@ class StateStore(rocksdb.Store):
         )
 
 
+# mode names a service's logger after its module; these lines are Faust's own, and as quiet as its others.
+StateStore.logger = rocksdb.Store.logger
+
+
 def is_damage(error: Exception) -> bool:
     """Whether RocksDB says that what is on the disk is not what it wrote; rocksdict raises no types for it."""
     text = str(error)

@@ -8,10 +8,11 @@ import typer
 
 from k2app.cli.ending import STATUSES, Interruptible
 from k2app.cli.ending import run as run_commands
-from k2app.cli.output import Output, check_binary, say_of, show_table, write
+from k2app.cli.output import Output, check_binary, say_of, show_chart, show_table, write
 from k2app.cli.query_commands import add_commands, texts
 from k2app.cli.replay import add_replay
 from k2app.cli.sources import Asked, Source, opened_source
+from k2app.errors import RequestError
 from k2app.query.formats import Format
 from k2app.query.queries import QUERIES
 from k2app.query.query import Query
@@ -37,7 +38,8 @@ def run(query: Query, given: dict[str, Any]) -> None:
     written = tuple(texts(query, given))
     asked = Asked(query, parse(query.request, written), written)
     with opened_source(given["url"], given["key"]) as source:
-        _PRINTED.get(output, _stream)(source, asked, output)
+        printed = _chart if given.get("chart") else _PRINTED.get(output, _stream)
+        printed(source, asked, output)
 
 
 def _json(source: Source, asked: Asked, _output: Output) -> None:
@@ -48,6 +50,14 @@ def _json(source: Source, asked: Asked, _output: Output) -> None:
 def _table(source: Source, asked: Asked, _output: Output) -> None:
     result = source.page(asked)
     show_table(result.rows, getattr(asked.request, "columns", ()) or asked.query.columns)
+    say_of(result, result.rows.num_rows)
+
+
+def _chart(source: Source, asked: Asked, output: Output) -> None:
+    if output is not Output.TABLE:
+        raise RequestError("chart", f"takes no --output {output} beside it: a chart is for a terminal")
+    result = source.page(asked)
+    show_chart(result.rows)
     say_of(result, result.rows.num_rows)
 
 

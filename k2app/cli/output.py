@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from k2app.cli.chart import candles
 from k2app.cli.terminal import printable, say
 from k2app.errors import OperatorError
 from k2app.query.result import Result
@@ -20,6 +21,10 @@ from k2app.query.times import micros_to_text
 
 PIPED_WIDTH = 10_000
 """Columns of a table that goes into a file or pipe: cells are never cut there."""
+
+
+CHART_HEIGHT = 20
+"""Lines of a symbol's candles: two fit on most screens."""
 
 
 class Output(StrEnum):
@@ -65,6 +70,14 @@ def show_table(rows: pa.Table, columns: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
+def show_chart(bars: pa.Table) -> None:
+    """Draw bars as candles, as wide as the terminal; in plain ASCII where its encoding knows no other signs."""
+    console = Console(file=sys.stdout)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    console.print(candles(bars, console.width, CHART_HEIGHT, unicode=unicode), soft_wrap=True)
+    sys.stdout.flush()
+
+
 def say_of(answer: Result | Stream, rows: int) -> None:
     """Print warnings, the snapshots, and how to get the next page, to standard error."""
     for warning in answer.warnings:
@@ -73,7 +86,8 @@ def say_of(answer: Result | Stream, rows: int) -> None:
         f"{table} {number}" for table, number in answer.snapshots.items() if number is not None
     )
     if answer.as_of_us is not None:
-        say(f"{rows} rows as of {micros_to_text(answer.as_of_us)} (snapshots: {snapshots})")
+        counted = "1 row" if rows == 1 else f"{rows} rows"
+        say(f"{counted} as of {micros_to_text(answer.as_of_us)} (snapshots: {snapshots})")
     if answer.next is not None:
         say(f"there are more; repeat with --cursor {answer.next}")
 

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from k2app.cli import completion
 from k2app.cli.output import Output
+from k2app.query.queries import BARS_QUERY
 from k2app.query.query import Query
 from k2app.query.requests import Request, is_repeatable
 
@@ -32,7 +33,7 @@ _METAVARS = {
 _COMPLETED = {"exchange": completion.exchanges}
 
 Run = Callable[[Query, dict[str, Any]], None]
-"""Answers a query; takes its options by name of the field, and `output`, `url`, `key`."""
+"""Answers a query; takes its options by name of the field, and `output`, `url`, `key`, of bars `chart`."""
 
 
 def add_commands(app: typer.Typer, queries: Iterable[Query], run: Run) -> None:
@@ -47,7 +48,7 @@ def command(query: Query, run: Run) -> Callable[..., None]:
     def call(**given: Any) -> None:
         run(query, given)
 
-    parameters = [*_parameters(query), *_common()]
+    parameters = [*_parameters(query), *_further(query), *_common()]
     call.__name__ = query.name.replace("-", "_")
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -96,6 +97,14 @@ def _parameter(
         return _made(name, kind, typer.Option(option, help=text, metavar=metavar))
     taken = typer.Option(option, help=text, metavar=metavar, show_default=False, autocompletion=completed)
     return _made(name, kind | None, taken, default=None)
+
+
+def _further(query: Query) -> list[inspect.Parameter]:
+    """Options that only make sense on a terminal."""
+    if query is not BARS_QUERY:
+        return []
+    chart = typer.Option("--chart", help="Draw candles instead of a table.", show_default=False)
+    return [_made("chart", bool, chart, default=False)]
 
 
 def _common() -> list[inspect.Parameter]:

@@ -66,7 +66,10 @@ def list_all(output: Output = Form.TABLE) -> None:
     if output is Form.JSON:
         typer.echo(json.dumps([to_json(tag) for tag in tags]))
     else:
-        Console(soft_wrap=True).print(_table(tags) if tags else "no tags")
+        from k2app.cli.output import PIPED_WIDTH  # noqa: PLC0415 - `k2 --help` stays fast
+
+        width = None if Console().is_terminal else PIPED_WIDTH
+        Console(width=width).print(_table(tags) if tags else "no tags")
 
 
 @tag_app.command("drop", epilog="Example: `k2 tag drop backtest-7`")

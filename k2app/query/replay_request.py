@@ -107,7 +107,8 @@ class ReplayRequest(Ranged, FromLoads):
     exchange: Name | None = Field(None, description="Only this exchange.")
     data_type: Literal["trades", "quotes", "both"] = Field("both", description="What to replay.")
     speed: Speed = Field(
-        math.inf,
+        "max",
+        validate_default=True,
         description="How many times as fast as it happened (1, 60); max: as fast as it is taken.",
     )
     rate: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
