@@ -204,9 +204,7 @@ def servers(settings: Settings, count: int) -> Iterator[list[int]]:
 @contextmanager
 def server(settings: Settings) -> Iterator[int]:
     """A web-only process; its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = os.environ | {
         "K2_HOME": str(settings.home),
         "K2_LOGS_LEVEL": "warning",
@@ -216,17 +214,26 @@ def server(settings: Settings) -> Iterator[int]:
     command = [sys.executable, "-c", "from k2app.cli.k2 import main; main()", "web", "--port", str(port)]
     with subprocess.Popen(command, env=environment) as process:
         try:
-            _await(f"http://127.0.0.1:{port}/health/ready")
+            ready(port)
             yield port
         finally:
             process.terminate()
 
 
-def _await(url: str) -> None:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def ready(port: int) -> None:
+    """Wait until a process can answer."""
     end = time.monotonic() + READY_S
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - always http
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
                 return
         except OSError:
             if time.monotonic() > end:

@@ -127,6 +127,9 @@ class QuerySettings(_Group):
     timeout_s: float = Field(30.0, gt=0, description="Seconds after which a query is interrupted.")
     concurrent: int = Field(4, ge=1, description="Queries that run at once; more wait.")
     streams: int = Field(8, ge=1, description="Streamed answers that may be open at once.")
+    nice: int = Field(
+        5, ge=0, le=19, description="How far queries stand back behind ingestion (as nice; on Linux)."
+    )
     max_rows: int = Field(100_000, ge=1, description="Largest limit a request may ask for.")
 
 

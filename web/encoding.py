@@ -30,6 +30,9 @@ class Encoder(Protocol):
     def close(self) -> None:
         """Write what is still held, and the end."""
 
+    def drop(self) -> None:
+        """Write nothing more: the answer broke off, and must not get an end."""
+
 
 def chosen(accept_encoding: str) -> str | None:
     """The client's choice of zstd and gzip; None: neither."""
@@ -65,13 +68,17 @@ class _Gzip:
     def close(self) -> None:
         self._hand_on(self._zlib.flush())
 
+    def drop(self) -> None:
+        """It writes nothing by itself."""
+
     def _hand_on(self, data: bytes) -> object:
         return self._write(data) if data else None
 
 
 class _Zstd:
     def __init__(self, write: Write) -> None:
-        self._stream = pa.CompressedOutputStream(pa.PythonFile(_File(write), mode="w"), "zstd")
+        self._file = _File(write)
+        self._stream = pa.CompressedOutputStream(pa.PythonFile(self._file, mode="w"), "zstd")
 
     def write(self, data: bytes) -> object:
         return self._stream.write(data)
@@ -79,15 +86,21 @@ class _Zstd:
     def close(self) -> None:
         self._stream.close()
 
+    def drop(self) -> None:
+        # Arrow ends its stream when nobody holds it any more.
+        self._file.is_dropped = True
+
 
 class _File(io.RawIOBase):
     def __init__(self, write: Write) -> None:
         self._hand_on = write
+        self.is_dropped = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         taken = bytes(data)
-        self._hand_on(taken)
+        if not self.is_dropped:
+            self._hand_on(taken)
         return len(taken)

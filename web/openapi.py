@@ -16,8 +16,6 @@ from k2app.query.queries import QUERIES
 from k2app.query.query import Query
 from k2app.query.replay_query import REPLAY_QUERY
 from k2app.query.replay_request import REPLAY_MEDIA_TYPES, ReplayFormat
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import REPLAY_MEDIA_TYPES, ReplayFormat
 from web.access import API_KEY
 from web.dependencies import Dependencies
 from web.openapi_parameters import parameters

@@ -12,11 +12,9 @@ from functools import partial
 import faust
 from aiohttp import hdrs, web
 
-from k2app import logs
-from k2app.errors import K2Error
 from k2app.query.formats import Format
 from k2app.query.pace import Pace
-from k2app.query.pool import QueryTimeoutError, Running, TooBusyError
+from k2app.query.pool import Running, TooBusyError
 from k2app.query.reader import Reader
 from k2app.query.replay import Feed, open_replay
 from k2app.query.replay_lines import Lines, Part
@@ -26,7 +24,7 @@ from k2app.query.requests import parse
 from k2app.query.script import Script
 from web.dependencies import Dependencies
 from web.encoding import Encoder, chosen, encoder
-from web.streaming import BrokenOffError, head_of, send_stream, write_all
+from web.streaming import BrokenOffError, break_off, head_of, prepare, send_stream, write_all
 from web.views import add_view, measured
 from web.waiting import LOOK_EVERY_S, answer_of, check_there
 
@@ -114,7 +112,7 @@ class _Sending:
         self._response = web.StreamResponse(headers=headers)
         if self._encoding is not None:
             self._response.headers[hdrs.CONTENT_ENCODING] = self._encoding
-        await self._response.prepare(self._request)
+        await prepare(self._request, self._response)
         return self._response
 
     async def play(self) -> None:
@@ -129,8 +127,9 @@ class _Sending:
             await self._write(self._lines.start())
             await self._rows()
             await self._write(self._lines.end(), last=True)
-        except K2Error as error:
-            await self._break_off(error)
+        except Exception as error:
+            # Whatever it is: a problem document would stand in the middle of the rows.
+            await break_off(self._request, self._response, error, self._idle_s, self._last_words)
             raise BrokenOffError(self._response) from error
 
     async def _rows(self) -> None:
@@ -183,16 +182,6 @@ class _Sending:
         self._packed.clear()
         return packed
 
-    async def _break_off(self, error: K2Error) -> None:
-        """Say what went wrong where there is room for it, and cut the connection."""
-        logs.get(__name__).warning("replay broken off", path=self._request.path, error=str(error))
-        transport = self._request.transport
-        if transport is None:
-            return
-        if isinstance(error, QueryTimeoutError):
-            # Who takes nothing does not take the rest either.
-            transport.abort()
-            return
-        if self._encoder is None and not transport.is_closing():
-            await self._response.write(self._lines.error(str(error)))
-        transport.close()
+    def _last_words(self, detail: str) -> bytes:
+        """What is said where it breaks off: compressed, nothing more can be read."""
+        return self._lines.error(detail) if self._encoder is None else b""

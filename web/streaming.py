@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -71,9 +72,18 @@ class _Sending:
         if self.encoding is None:
             return write(self.channel.write)
         compressed = encoder(self.encoding, self.channel.write)
-        rows = write(compressed.write)
+        try:
+            rows = write(compressed.write)
+        except BaseException:
+            compressed.drop()
+            raise
         compressed.close()
         return rows
+
+    def last_words(self, detail: str) -> bytes:
+        """What is said where it breaks off; empty where the form has no room for it."""
+        has_room = self.form is Format.NDJSON and self.encoding is None
+        return control_line("error", detail=detail) if has_room else b""
 
 
 async def send_stream(
@@ -107,11 +117,15 @@ async def send(
         if sending.channel.is_done:
             result_of(answer)
         response = await _begin(request, sending)
+        if request.method == hdrs.METH_HEAD:
+            # What aiohttp is given to send, it sends: the client would take it for its next answer.
+            return response
         try:
             await _pass_on(request, response, sending.channel, idle_s)
             result_of(answer)
-        except K2Error as error:
-            await _break_off(request, response, sending, error)
+        except Exception as error:
+            # Whatever it is: a problem document would stand in the middle of the rows.
+            await break_off(request, response, error, idle_s, sending.last_words)
             raise BrokenOffError(response) from error
         return response
     finally:
@@ -127,8 +141,22 @@ async def _begin(request: web.Request, sending: _Sending) -> web.StreamResponse:
     )
     if sending.encoding is not None:
         response.headers[hdrs.CONTENT_ENCODING] = sending.encoding
-    await response.prepare(request)
+    await prepare(request, response)
     return response
+
+
+async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """Send the head.
+
+    Raises
+    ------
+    QueryCancelledError
+        The client went away.
+    """
+    try:
+        await response.prepare(request)
+    except ConnectionError as error:
+        raise QueryCancelledError("the client went away") from error
 
 
 async def _some(request: web.Request, channel: Channel) -> None:
@@ -178,11 +206,21 @@ async def _write(response: web.StreamResponse, data: memoryview, idle_s: float) 
         raise QueryCancelledError("the client went away") from error
 
 
-async def _break_off(
-    request: web.Request, response: web.StreamResponse, sending: _Sending, error: K2Error
+async def break_off(
+    request: web.Request,
+    response: web.StreamResponse,
+    error: Exception,
+    idle_s: float,
+    last_words: Callable[[str], bytes],
 ) -> None:
-    """Say what went wrong where the form has room for it, and cut the connection."""
-    logs.get(__name__).warning("stream broken off", path=request.path, error=str(error))
+    """Say what went wrong where the form has room for it, and cut the connection.
+
+    Parameters
+    ----------
+    last_words
+        What is sent before the cut, of what went wrong; empty: nothing.
+    """
+    told = _told(request, error)
     transport = request.transport
     if transport is None:
         return
@@ -190,6 +228,17 @@ async def _break_off(
         # Who takes nothing does not take the rest either.
         transport.abort()
         return
-    if sending.form is Format.NDJSON and sending.encoding is None:
-        await response.write(control_line("error", detail=str(error)))
+    if (words := last_words(told)) and not transport.is_closing():
+        with suppress(QueryCancelledError, QueryTimeoutError):
+            # Who does not take them sees the cut.
+            await _write(response, memoryview(words), idle_s)
     transport.close()
+
+
+def _told(request: web.Request, error: Exception) -> str:
+    """What the client is told; the log has all of it."""
+    if isinstance(error, K2Error):
+        logs.get(__name__).warning("answer broken off", path=request.path, error=str(error))
+        return str(error)
+    logs.get(__name__).error("answer broken off", path=request.path, exc_info=error)
+    return "something went wrong; the log has it"

@@ -69,7 +69,7 @@ class Course:
             if self._closed:
                 raise OperatorError("the answer was closed before its end; ask again")
             batch = self._connection.repeated(self._read)
-            if batch is not None and batch.num_rows:
+            if batch is not None:
                 return batch
         return None
 
@@ -79,18 +79,23 @@ class Course:
         self._drop()
 
     def _read(self) -> pa.RecordBatch | None:
-        """Next rows of this stretch that were not handed out; None: there were none in this batch."""
+        """Next rows of this stretch that were not handed out; None: it has ended.
+
+        What is passed over on the way is no progress: an answer that always breaks off at one place must not be
+        asked for without end.
+        """
         if self._stream is None:
             self._stream = self._opened()
         try:
-            batch = self._stream.read()
+            while (batch := self._stream.read()) is not None:
+                rows = self._new_rows(batch, self._stream.cursor)
+                if rows.num_rows:
+                    return rows
         except BaseException:
             self._drop()
             raise
-        if batch is None:
-            self._end_stretch(self._stream)
-            return None
-        return self._new_rows(batch, self._stream.cursor)
+        self._end_stretch(self._stream)
+        return None
 
     def _new_rows(self, batch: pa.RecordBatch, cursor: str | None) -> pa.RecordBatch:
         again = min(batch.num_rows, self._handed_out - self._passed_over)

@@ -73,15 +73,23 @@ class ReplayCourse:
         self._drop()
 
     def _read(self) -> Line | None:
-        """Next event; None: the line was another, or was handed out before."""
+        """Next event that was not handed out; None after the last.
+
+        What is passed over on the way is no progress: a replay that always breaks off at one place must not be asked
+        for without end.
+        """
         if self._lines is None:
             self._lines = self._opened()
         try:
-            line = self._lines.read()
+            while not self.ended:
+                event = self._taken(self._lines.read())
+                if event is not None:
+                    return event
         except BaseException:
             self._drop()
             raise
-        return self._taken(line)
+        self._drop()
+        return None
 
     def _taken(self, line: Line) -> Line | None:
         kind = line.get("control")
@@ -89,7 +97,6 @@ class ReplayCourse:
             self._take_token(line["cursor"])
         elif kind == "end":
             self.ended = True
-            self._drop()
         elif kind in {None, "gap"}:
             return self._new_event(line)
         return None

@@ -33,7 +33,7 @@ class TableCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, names: Iterable[str]) -> dict[str, Table]:
-        """Load tables with their newest metadata, all as of one moment. They must not be changed or refreshed.
+        """Load tables with their newest metadata, none older than those named before it. They must not be changed.
 
         Raises
         ------
@@ -42,8 +42,14 @@ class TableCache:
         TransientError
             The catalog or the warehouse does not answer.
         """
-        in_force = self._locations() if isinstance(self.catalog, SqlCatalog) else {}
-        return {name: self._table(name, in_force.get(name)) for name in names}
+        in_force = self._locations()
+        found: dict[str, Table] = {}
+        for name in names:
+            found[name] = self._table(name, in_force.get(name))
+            if in_force.get(name) not in (None, found[name].metadata_location):
+                # It has changed since the look, and so may those that follow have.
+                in_force = self._locations()
+        return found
 
     def _table(self, name: str, location: str | None) -> Table:
         with self._lock:
@@ -56,8 +62,10 @@ class TableCache:
         return found
 
     def _locations(self) -> dict[str, str]:
-        """Metadata file in force by table."""
-        catalog: SqlCatalog = self.catalog  # type: ignore[assignment]  # `load` looked
+        """Metadata file in force by table; of none where the catalog is no SQL one."""
+        catalog = self.catalog
+        if not isinstance(catalog, SqlCatalog):
+            return {}
         namespace = self.settings.lake.namespace
         asked = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
             IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == namespace

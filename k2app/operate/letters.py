@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, In
 
 from k2app.errors import OperatorError
 from k2app.ingest.rows import Source, process
@@ -120,8 +120,13 @@ def judge(
 def _condition(asked: Selection) -> BooleanExpression:
     # pyiceberg's predicates take positional arguments, which their pydantic signature hides from the type checker
     equal: Any = EqualTo
+    one_of: Any = In
     at_least: Any = GreaterThanOrEqual
     found: BooleanExpression = AlwaysTrue()
+    if asked.places:
+        # Letters are kept with their bytes: no more of them are read than may be chosen.
+        topics, _, offsets = zip(*asked.places, strict=True)
+        found = And(one_of("topic", set(topics)), one_of("offset", set(offsets)))
     if asked.topic is not None:
         found = And(found, equal("topic", asked.topic))
     if asked.since_us is not None:

@@ -16,7 +16,7 @@ from k2app.query.coverage_requests import CompletenessRequest
 from k2app.query.filters import Filter, Term, any_of, equal
 from k2app.query.gap_counts import count_gaps
 from k2app.query.numbering import Numbers, count_numbers
-from k2app.query.page import Place, from_cursor, to_cursor
+from k2app.query.page import Place, from_cursor, rows_before, to_cursor
 from k2app.query.reader import GAPS, Reader
 from k2app.query.result import Notice, Result
 from k2app.query.snapshots import SnapshotSet
@@ -144,7 +144,7 @@ def read_completeness(reader: Reader, request: CompletenessRequest) -> Result:
     found = _found(reader, request, place)
     every = _rows(_Asked(reader, request, found))
     rows = [row for row in every if request.state in (None, row["state"])]
-    begin = 0 if place is None else int(place.key[0] or 0)
+    begin = rows_before(place)
     end = begin + request.limit
     following = Place(
         snapshots=found.ids,

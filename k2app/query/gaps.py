@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from k2app.errors import RequestError
 from k2app.query.filters import Filter, between, equal
-from k2app.query.page import Key, Place, from_cursor, to_cursor
+from k2app.query.page import Key, Place, from_cursor, rows_before, to_cursor
 from k2app.query.ranges import Range, subtract
 from k2app.query.reader import GAPS, Reader
 from k2app.query.requests import GapsRequest
@@ -96,7 +96,7 @@ def read_gaps(reader: Reader, request: GapsRequest) -> Result:
     else:
         found = reader.snapshots.resume((GAPS,), (), place)
     rows = _events_in(reader, found, request) if request.events else _states_in(reader, found, request)
-    begin = int(place.key[0] or 0) if place is not None else 0
+    begin = rows_before(place)
     end = begin + request.limit
     following = _place(found, (end,)) if end < rows.num_rows else None
     return Result(

@@ -132,16 +132,16 @@ def _loads(
 
 def _loaded(loads: Iterator[Callable[[], T]]) -> Iterator[T]:
     """What each gives, the next already under way."""
-    ahead = _ahead(next(loads, None))
+    ahead = beside(next(loads, None))
     while ahead is not None:
         found = ahead.result()
-        ahead = _ahead(next(loads, None))
+        ahead = beside(next(loads, None))
         yield found
         del found
 
 
-def _ahead(work: Callable[[], T] | None) -> Future[T] | None:
-    """Do it on a thread of its own, which ends with it."""
+def beside(work: Callable[[], T] | None) -> Future[T] | None:
+    """Do some work on a thread of its own, which ends with it; None: there is none."""
     if work is None:
         return None
     done: Future[T] = Future()

@@ -23,6 +23,9 @@ _DIGEST_BYTES = 16
 _VERSION = 1
 """Raised when the content changes: older cursors are then refused."""
 
+MOST_ROWS = 2**62
+"""More rows than any answer has; with a page added they are still a number of 64 bits."""
+
 _Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 Key = tuple[_Int64 | str | None, ...]
@@ -87,6 +90,20 @@ def from_cursor(cursor: str, question: object, key_types: tuple[type | tuple[typ
     if place.version != _VERSION or not fits:
         raise RequestError("cursor", "is from another version of K2; start without it")
     return place
+
+
+def rows_before(place: Place | None) -> int:
+    """How many rows came before, where the key of a cursor is their number.
+
+    Raises
+    ------
+    RequestError
+        It is the number of none.
+    """
+    rows = 0 if place is None else int(place.key[0] or 0)
+    if not 0 <= rows < MOST_ROWS:
+        raise RequestError("cursor", "is not one that K2 gave out; start without it")
+    return rows
 
 
 def _decode(cursor: str) -> bytes:

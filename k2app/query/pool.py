@@ -6,6 +6,7 @@ not stopped. So whoever stops a query goes on interrupting until the query says 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 QUEUED_PER_THREAD = 32
 """Queries that may wait for each one that runs; more are told to come back."""
+
+MOST_NICE = 19
+"""Lowest priority there is."""
 
 INTERRUPT_EVERY_S = 0.02
 """Seconds between interrupts of a query that has to stop."""
@@ -159,10 +163,13 @@ class Pool:
 
     def __init__(self, settings: QuerySettings, root: str) -> None:
         self._settings = settings
-        self._connection = connect(settings, root)
-        self._queries = _Threads(settings.concurrent, QUEUED_PER_THREAD, "queries")
+        step_back = partial(_step_back, settings.nice)
+        # DuckDB's own threads have the priority of the one that opens it.
+        with ThreadPoolExecutor(1, initializer=step_back) as opener:
+            self._connection = opener.submit(connect, settings, root).result()
+        self._queries = _Threads(settings.concurrent, QUEUED_PER_THREAD, "queries", step_back)
         # A slow reader keeps its thread: streams must not stand in the way of queries.
-        self._streams = _Threads(settings.streams, 0, "streams")
+        self._streams = _Threads(settings.streams, 0, "streams", step_back)
 
     def submit(self, work: Callable[[Session], T], *, stream: bool = False) -> Running[T]:
         """Hand in a query.
@@ -191,8 +198,8 @@ class Pool:
 class _Threads:
     """A few threads, and a bound on what waits for them."""
 
-    def __init__(self, running: int, queued_each: int, what: str) -> None:
-        self._threads = ThreadPoolExecutor(running, thread_name_prefix=what)
+    def __init__(self, running: int, queued_each: int, what: str, begin: Callable[[], None]) -> None:
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix=what, initializer=begin)
         self._places = threading.BoundedSemaphore(running * (1 + queued_each))
         waiting = f"{running * queued_each} {what} wait" if queued_each else f"{running} {what} are open"
         self._busy = f"{waiting} already; come back later"
@@ -206,6 +213,16 @@ class _Threads:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _step_back(nice: int) -> None:
+    """Let the process's other threads go first: those that ingest, and the one that answers."""
+    if sys.platform == "linux":
+        # Elsewhere a priority is the whole process's.
+        thread = threading.get_native_id()
+        os.setpriority(
+            os.PRIO_PROCESS, thread, min(MOST_NICE, os.getpriority(os.PRIO_PROCESS, thread) + nice)
+        )
 
 
 def _settle_pandas() -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from k2app.query.gaps import SMALL_GAP, Gap
-from k2app.query.ordered import Piece, Place
+from k2app.query.ordered import Piece, Place, beside
 from k2app.query.ordering import Ints
 from k2app.query.reader import Reader
 from k2app.query.replay import RECORD, Feed, Replay, gap_place
 from k2app.query.replay_request import ReplayFormat
 from k2app.query.result_text import about, json_texts, text_bytes, text_offsets
 from k2app.query.times import micros_to_text
-from k2app.query.writing import control_line
+from k2app.query.writing import TEXT_ROWS, control_line
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ class Lines:
         if piece is None:
             return None
         texts = self._texts(piece)
-        data = text_bytes(texts)
+        data = b"".join(map(text_bytes, texts))
         self._digest.update(data)
         self._rows += len(piece)
-        ends = text_offsets(texts)[1:] - text_offsets(texts)[0]
+        ends = np.cumsum(np.concatenate([np.diff(text_offsets(part)) for part in texts]))
         if self._events:
             data, ends = self._as_events(piece, data, ends)
         return Part(data, ends, piece.times, tuple(self._marks(piece)), piece.place)
@@ -117,8 +118,18 @@ class Lines:
         """The line where it broke off."""
         return self._told("error", None, detail=detail)
 
-    def _texts(self, piece: Piece) -> pa.Array:
-        """A line for each row, in order."""
+    def _texts(self, piece: Piece) -> list[pa.Array]:
+        """A line for each row, in order, some at a time; many are written on two threads."""
+        parts = [piece.slice(at, at + TEXT_ROWS) for at in range(0, len(piece), TEXT_ROWS)]
+        half = len(parts) // 2
+        first = beside(partial(self._lines_of, parts[:half])) if half else None
+        second = self._lines_of(parts[half:])
+        return [*([] if first is None else first.result()), *second]
+
+    def _lines_of(self, parts: Sequence[Piece]) -> list[pa.Array]:
+        return [self._lines(part) for part in parts]
+
+    def _lines(self, piece: Piece) -> pa.Array:
         replay = self.replay
         parts = [
             json_texts(

@@ -6,7 +6,7 @@ Sums are exact decimals. The VWAP is divided outside DuckDB, whose decimal divis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
@@ -112,10 +112,16 @@ def read_summaries(reader: Reader, request: SummariesRequest) -> Result:
     OperatorError
         A sum does not fit decimal(38, 16).
     """
-    end = request.end_date or request.start_date + timedelta(days=1)
-    dates = (Term("trading_date", ">=", request.start_date), Term("trading_date", "<", end))
     found = _resolve(reader, request)
-    return _read(reader, found, equal("exchange", request.exchange), dates)
+    return _read(reader, found, equal("exchange", request.exchange), _dates(request))
+
+
+def _dates(request: SummariesRequest) -> Filter:
+    """The dates; of the last one that there is, no date comes after."""
+    start, end = request.start_date, request.end_date
+    if end is None:
+        return equal("trading_date", start)
+    return (Term("trading_date", ">=", start), Term("trading_date", "<", end))
 
 
 def _resolve(reader: Reader, request: SummaryRequest | SummariesRequest) -> SnapshotSet:

@@ -6,7 +6,7 @@ several times as fast where every column of every row is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 
 from k2app.errors import TransientError
 from k2app.query.filters import Filter, Term, known_until, quoted
+from k2app.query.plan import DataFile
 from k2app.query.reader import Reader
 from k2app.query.scan import readable_path
 from k2app.query.visibility import DUPLICATE, Judgement
@@ -34,6 +35,9 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 _COMPARED = {"=": "__eq__", "<>": "__ne__", ">=": "__ge__", "<": "__lt__", "<=": "__le__"}
 """Methods of Arrow's expressions by operator."""
+
+BATCH_ROWS = 32_768
+"""Rows that Arrow decodes at once: a row group. More are read ahead by nobody, or they would all be in memory twice."""
 
 Load = Callable[[], pa.Table]
 """Reads a window; may be called on any thread."""
@@ -75,12 +79,19 @@ class WindowRows:
             empty: Load = schema.empty_table
             return empty
         locations = [file.location for file in files]
-        shown = terms if self.duplicates else (*terms, Term("sequence_flag", "<>", DUPLICATE))
+        shown = (*_needed(terms, files), *self._hiding(reader, terms))
         plain = not self.judged.withdrawn and reader.scanner.is_plain(found.versions[name], locations)
         if plain and all(map(_is_simple, shown)):
             return lambda: _kept(reader, found, lambda: _load(locations, shown, schema))
-        rows = _conformed(self._fetch(reader, window), schema)
+        rows = _conformed(_columns(self._fetch(reader, window)), schema)
         return lambda: rows
+
+    def _hiding(self, reader: Reader, terms: Filter) -> Filter:
+        """What leaves duplicates out; nothing where no file has any: a filter costs as much as reading."""
+        duplicates = (*terms, Term("sequence_flag", "=", DUPLICATE))
+        if self.duplicates or not reader.files(self.source.found, self.source.table, duplicates):
+            return ()
+        return (Term("sequence_flag", "<>", DUPLICATE),)
 
     def _fetch(self, reader: Reader, window: Window) -> pa.Table:
         shown = "NOT retracted" if self.duplicates else "NOT retracted AND NOT duplicate"
@@ -112,16 +123,31 @@ def _load(locations: list[str], terms: Filter, schema: pa.Schema) -> pa.Table:
     form = ds.ParquetFileFormat(dictionary_columns=texts)
     try:
         files = ds.dataset([readable_path(place) for place in locations], format=form, partitioning=None)
-        rows = files.to_table(columns=schema.names, filter=_filter(terms, files.schema))
+        rows = files.to_table(
+            columns=schema.names,
+            filter=_filter(terms, files.schema),
+            batch_size=BATCH_ROWS,
+            batch_readahead=2,
+            fragment_readahead=1,
+            fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
+        )
+        columns = _columns(rows)
+        del rows
     except (OSError, pa.ArrowInvalid) as error:
         raise TransientError(f"a data file could not be read, it may have expired: {error}") from error
-    return _conformed(rows, schema)
+    return _conformed(columns, schema)
 
 
-def _conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """In the schema's types, each column in one piece, so that taking rows from it is fast."""
-    columns = [_whole(rows[field.name], field.type) for field in schema]
-    return pa.table(columns, schema=schema)
+def _columns(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(rows.column_names, rows.columns, strict=True))
+
+
+def _conformed(columns: dict[str, pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
+    """In the schema's types, each column in one piece, so that taking rows from it is fast.
+
+    Columns are taken out of `columns` one by one: both forms of all of them would be twice the memory.
+    """
+    return pa.table([_whole(columns.pop(field.name), field.type) for field in schema], schema=schema)
 
 
 def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
@@ -139,12 +165,28 @@ def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
 
 
+def _needed(terms: Filter, files: Sequence[DataFile]) -> Filter:
+    """The terms without those on time that every row of the files meets."""
+    return tuple(
+        term for term in terms if not (term.column == "timestamp" and all(_meets(f, term) for f in files))
+    )
+
+
+def _meets(file: DataFile, term: Term) -> bool:
+    if file.first_us is None or file.last_us is None or not isinstance(term.value, int):
+        return False
+    if term.operator == ">=":
+        return file.first_us >= term.value
+    return term.operator == "<" and file.last_us < term.value
+
+
 def _is_simple(term: Term) -> bool:
     return (term.operator in _COMPARED or term.operator == "in") and not term.or_null
 
 
 def _filter(terms: Filter, schema: pa.Schema) -> Any:
-    return reduce(and_, (_expression(term, schema) for term in terms), ds.scalar(True))
+    """Terms as an expression; None: every row."""
+    return reduce(and_, (_expression(term, schema) for term in terms)) if terms else None
 
 
 def _expression(term: Term, schema: pa.Schema) -> Any:

@@ -24,6 +24,9 @@ from k2app.query.stream import Stream
 ROW_GROUP_ROWS = 131_072
 """Rows per row group of a Parquet answer: it is held in memory until it is written."""
 
+TEXT_ROWS = 16_384
+"""Rows written as text at once: what is made of them fits into memory used just before, which is twice as fast."""
+
 Write = Callable[[bytes], object]
 """Takes the next bytes of an answer; blocks while nobody wants them."""
 
@@ -60,12 +63,15 @@ def control_line(kind: str, **members: object) -> bytes:
 def _ndjson(stream: Stream, write: Write, *, numbers: bool, control: bool) -> int:
     if control:
         write(control_line("start", **about(stream)))
-    rows, digest = _write_lines(
-        stream, write, lambda batch: text_bytes(json_texts(batch, numbers=numbers, end="\n"))
-    )
+    rows, digest = _write_lines(stream, write, lambda batch: _json_lines(batch, numbers=numbers))
     if control:
         write(control_line("end", rows=rows, sha256=digest, next=stream.next))
     return rows
+
+
+def _json_lines(rows: pa.Table, *, numbers: bool) -> bytes:
+    parts = (rows.slice(at, TEXT_ROWS) for at in range(0, rows.num_rows, TEXT_ROWS))
+    return b"".join(text_bytes(json_texts(part, numbers=numbers, end="\n")) for part in parts)
 
 
 def _csv(stream: Stream, write: Write, *, control: bool) -> int:
@@ -78,9 +84,7 @@ def _csv(stream: Stream, write: Write, *, control: bool) -> int:
     return rows
 
 
-def _write_lines(
-    stream: Stream, write: Write, to_lines: Callable[[pa.Table], bytes]
-) -> tuple[int, str]:
+def _write_lines(stream: Stream, write: Write, to_lines: Callable[[pa.Table], bytes]) -> tuple[int, str]:
     rows, digest = 0, hashlib.sha256()
     for batch in stream.batches:
         if batch.num_rows:

@@ -29,7 +29,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 def normal(line: str) -> str:
     """A line without what differs from run to run."""
-    line = re.sub(r"[0-9a-f]{32}", "ID", line.rstrip())
+    line = re.sub(r"[0-9a-f]{32}|\b\d{15,19}\b", "ID", line.rstrip())
     line = re.sub(r"[\d,]+ rows/s", "N rows/s", line)
     return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME UTC", line)
 

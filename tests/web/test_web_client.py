@@ -200,6 +200,17 @@ def test_an_answer_that_cannot_be_had_whole_raises(proxy):
         client.trades(symbol="MANY", columns=["offset", "price"]).arrow()
 
 
+def test_an_answer_that_always_breaks_off_at_one_place_is_not_asked_for_without_end(proxy):
+    """Rows that were there before are no progress."""
+    proxy.cuts = [2_200_000] * 20
+    with Client(proxy.url, retries=2) as client:
+        batches = client.trades(symbol="MANY", columns=["offset", "timestamp"]).batches()
+        assert 65_536 == next(batches).num_rows
+        with stamina.set_testing(True, attempts=3), pytest.raises(IncompleteAnswerError, match="broke off"):
+            list(batches)
+    assert 3 == len(proxy.asked)
+
+
 def test_a_changed_byte_is_noticed(proxy, monkeypatch):
     """The hash covers what TCP and HTTP do not."""
     changed = CuttingProxy._pass_on

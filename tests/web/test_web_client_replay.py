@@ -123,6 +123,17 @@ def test_a_replay_that_cannot_be_had_whole_raises(proxy):
         list(client.replay(symbol="R"))
 
 
+def test_a_replay_that_always_breaks_off_at_one_place_is_not_asked_for_without_end(proxy):
+    """Events that were there before are no progress."""
+    proxy.cuts = [None, *[40_000] * 20]
+    with Client(proxy.url) as client:
+        events = client.replay(symbol="R").events()
+        next(events)
+        with stamina.set_testing(True, attempts=3), pytest.raises(IncompleteAnswerError, match="broke off"):
+            list(events)
+    assert 4 == len(proxy.asked)
+
+
 def test_a_replay_is_refused_by_parameter(client):
     """In the server's words."""
     with pytest.raises(RequestError, match="speed: 'fast' is not a speed"):

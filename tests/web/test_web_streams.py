@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import gzip
 import hashlib
 import io
@@ -231,6 +232,20 @@ async def test_a_client_that_leaves_stops_the_query(site):
 
 
 @pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("encoding", ["zstd", "gzip"])
+async def test_a_client_that_leaves_a_compressed_stream_leaves_no_noise(site, capfd, encoding):
+    """The log has one line of it, and standard error no more."""
+    async with aiohttp.ClientSession() as client:
+        headers = {"Accept-Encoding": encoding}
+        response = await client.get(f"{site.base}/v1/trades?format=ndjson", headers=headers)
+        await response.content.read(1_000)
+        response.close()
+        await stopped(site, "trades", "cancelled")
+    gc.collect()
+    assert "Error ignored" not in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("many")
 async def test_a_client_that_takes_nothing_is_cut_off(serve):
     """Within its time; what it has is recognisably not whole."""
     async with serve(web={"idle_s": 0.3}) as site:
@@ -277,3 +292,50 @@ async def test_a_stream_that_fails_midway_is_not_taken_for_whole(serve, monkeypa
     if form == "parquet":
         # The magic of a head, and no footer that begins and ends with it.
         assert 1 == got.count(b"PAR1")
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("form", ["ndjson", "arrow"])
+async def test_a_fault_of_ours_midway_cuts_the_stream_too(serve, monkeypatch, form):
+    """No second answer stands among the rows, and nobody is told what only the log should know."""
+
+    def failing(reader, request):
+        stream = stream_rows(reader, "trades", request)
+        whole = list(stream.batches)
+
+        def batches():
+            yield from whole
+            raise ZeroDivisionError("inner workings")
+
+        stream.batches = batches()
+        return stream
+
+    broken = replace(TRADES_QUERY, name="broken", path="/v1/broken", stream=failing)
+    monkeypatch.setattr("web.queries.QUERIES", (broken,))
+    async with serve() as site:
+        got = await received(site, f"/v1/broken?format={form}")
+        await stopped(site, "broken", "failed")
+    assert 1 == got.count(b"HTTP/1.1 ")
+    assert not got.endswith(b"0\r\n\r\n")
+    assert b"inner workings" not in got
+    if form == "ndjson":
+        assert b'"detail":"something went wrong; the log has it"}\n\r\n' in got[-200:]
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("form", ["ndjson", "csv", "arrow", "parquet"])
+async def test_head_of_a_stream_is_its_head_only(site, form):
+    """A byte more would be taken for the next answer on the connection."""
+    host, port = site.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(PATIENCE_S):
+        writer.write(f"HEAD /v1/trades?format={form} HTTP/1.1\r\nHost: k2\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: k2\r\nConnection: close\r\n\r\n")
+        rest = await reader.read(-1)
+    writer.close()
+    await writer.wait_closed()
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"K2-Snapshots: " in head
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest.endswith(b'{"status": "live"}')

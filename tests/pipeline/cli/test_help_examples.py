@@ -1,5 +1,6 @@
 """What the help shows is what works: every command has an example, and every example is run as it stands."""
 
+import logging
 import os
 import re
 import shlex
@@ -11,7 +12,9 @@ import zipfile
 
 import pyarrow as pa
 import pytest
+import structlog
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from tests.pipeline.homes import Home, stopped, wait_until
 from tests.pipeline.operate.commands import APPS, k2, load_id
@@ -145,7 +148,27 @@ def run_all(found, home, tmp_path):
         if AN_ID in example:
             k2(home, "load", "trades.csv", "--exchange", "asx", "--type", "trades")
         given, program, arguments = split(example, home, tmp_path)
-        assert k2(home, *arguments, program=program, **given) is not None
+        if program == "k2-query":
+            answered(home, arguments, given)
+        else:
+            assert k2(home, *arguments, program=program, **given) is not None
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were():
+    """Commands in this process set up its logs."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def answered(home, arguments, given):
+    """Run a query in this process: there are many, and none needs one of its own."""
+    done = CliRunner().invoke(APPS["k2-query"], arguments, env=home.environment | given)
+    assert 0 == done.exit_code, done.output
 
 
 def lasting():

@@ -13,6 +13,7 @@ from k2app.errors import RequestError
 from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
 from k2app.query.engine import QueryEngine
+from k2app.query.page import from_cursor, to_cursor
 from k2app.query.requests import GapsRequest, RowsRequest, make
 from k2app.settings import Settings
 from tests.query_lake import LOG, MONDAY_US, append, gap, trade
@@ -168,6 +169,18 @@ def test_a_cursor_of_another_lake_is_refused(ties, put, engine):
     put("trades", [trade(0)])
     with pytest.raises(RequestError, match=r"^cursor: "):
         engine.trades(RowsRequest(limit=2, cursor=ties.trades(RowsRequest(limit=2)).next))
+
+
+@pytest.mark.parametrize("rows", [-1, -(2**63), 2**62, 2**63 - 1])
+def test_a_made_up_number_of_rows_is_refused(put, engine, rows):
+    """A cursor is no secret: anybody can make one that fits the question."""
+    put("gaps", [gap("opened", n, 10 * n, 10 * n + 2) for n in range(3)])
+    asked = GapsRequest(limit=1)
+    question = ["gaps", asked.identity()]
+    given = from_cursor(engine.gaps(asked).next, question, (int,))
+    cursor = to_cursor(given.model_copy(update={"key": (rows,)}), question)
+    with pytest.raises(RequestError, match=r"^cursor: is not one that K2 gave out"):
+        engine.gaps(GapsRequest(limit=1, cursor=cursor))
 
 
 @pytest.mark.parametrize("events", [False, True])

@@ -114,6 +114,13 @@ def test_a_summary_is_of_one_symbol_and_trading_date(put, engine):
     assert ["BHP", "BHP", "RIO"] == days.rows["symbol"].to_pylist()
 
 
+def test_the_last_date_there_is_has_summaries(put, engine):
+    """No date comes after it."""
+    put("trades", [trade(0, trading_date=date.max), trade(1)])
+    rows = engine.summaries(SummariesRequest(start_date=date.max)).rows.to_pylist()
+    assert [(date.max, 1)] == [(row["trading_date"], row["trades"]) for row in rows]
+
+
 def test_a_summary_says_what_it_left_out(put, engine):
     """Prints off the market, duplicates and open gaps are counted and said."""
     put(

@@ -141,7 +141,7 @@ def test_tables_for_programs(engine, put):
     assert {"trades", "quotes"} <= set(engine.get_stats()["table"].to_pylist())
 
 
-def test_the_command_writes_what_http_sends(run, rows, engine):
+def test_the_command_writes_what_http_sends(run, rows):
     """NDJSON with its control lines; how it went on standard error."""
     code, out, err = run("replay")
     assert 0 == code, err
@@ -149,7 +149,9 @@ def test_the_command_writes_what_http_sends(run, rows, engine):
     assert rows == rows_of(lines)
     assert ("start", "end") == (lines[0]["control"], lines[-1]["control"])
     assert f"{len(rows)} rows" in err
-    code, out, _ = run("replay", "--data-type", "trades", "--symbol", "BHP", "--rate", "100000", "--columns", "offset")
+    code, out, _ = run(
+        "replay", "--data-type", "trades", "--symbol", "BHP", "--rate", "100000", "--columns", "offset"
+    )
     expected_rows = expected(MADE, ("trades",), lambda row: visible(row) and row["symbol"] == "BHP")
     assert expected_rows == rows_of(objects(out))
 
@@ -164,7 +166,9 @@ def read_topic(settings, topic):
             value = batch.value(row)
             number = int.from_bytes(value[1:5], "big")
             texts.setdefault(number, fastavro.parse_schema(json.loads(log.schema_text(number))))
-            found.append((batch.key(row).decode(), fastavro.schemaless_reader(io.BytesIO(value[5:]), texts[number])))
+            found.append(
+                (batch.key(row).decode(), fastavro.schemaless_reader(io.BytesIO(value[5:]), texts[number]))
+            )
     return found
 
 
@@ -184,7 +188,10 @@ def test_a_topic_gets_the_records_as_they_were(run, settings, rows):
         assert (None if row["attributes"] is None else dict(row["attributes"])) == value["attributes"]
         fields = schemas.newest("trade" if pair[0] == "trades" else "quote")["fields"]
         assert {field["name"] for field in fields} == set(value)
-    assert (0, len(rows) * 2) == (run("replay", "--to", "replay.asx")[0], len(read_topic(settings, "replay.asx")))
+    assert (0, len(rows) * 2) == (
+        run("replay", "--to", "replay.asx")[0],
+        len(read_topic(settings, "replay.asx")),
+    )
 
 
 @pytest.mark.parametrize(

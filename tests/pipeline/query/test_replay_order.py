@@ -15,7 +15,8 @@ from k2app.market import exchanges
 from k2app.query import ordered, replay
 from k2app.query.engine import QueryEngine
 from k2app.query.pace import Pace
-from k2app.query.replay import Feed, open_replay, stream_replay
+from k2app.query.queries import TRADES_QUERY
+from k2app.query.replay import Feed, open_replay
 from k2app.query.replay_lines import Lines
 from k2app.query.replay_query import REPLAY_QUERY
 from k2app.query.replay_request import ReplayFormat, ReplayRequest
@@ -36,7 +37,12 @@ def lake(tmp_path_factory):
     settings = Settings(home=tmp_path_factory.mktemp("replay"))
     catalog = open_catalog(settings)
     create_tables(catalog, settings)
-    append(catalog, settings, "gaps", [open_gap(3, 3, 4), open_gap(900, 9, 9), open_gap(5, 3, 4, data_type="quotes")])
+    append(
+        catalog,
+        settings,
+        "gaps",
+        [open_gap(3, 3, 4), open_gap(900, 9, 9), open_gap(5, 3, 4, data_type="quotes")],
+    )
     put_in_commits(lambda table, rows: append(catalog, settings, table, rows), MADE)
     engine = QueryEngine(settings, catalog, exchanges.load())
     yield engine
@@ -122,12 +128,10 @@ def test_filters_leave_the_rest_in_order(lake, symbols, start, length, duplicate
     """By symbol, time and table."""
     tables = ("quotes", "trades") if data_type == "both" else (data_type,)
     bounds = {} if start is None else {"start": MONDAY_US + start, "end": MONDAY_US + start + length}
-    found = run(
-        lake, symbol=tuple(symbols), include_duplicates=duplicates, data_type=data_type, **bounds
-    )
+    found = run(lake, symbol=tuple(symbols), include_duplicates=duplicates, data_type=data_type, **bounds)
 
     def wanted(row):
-        micros = int((row["timestamp"].timestamp())) * 1_000_000 + row["timestamp"].microsecond - MONDAY_US
+        micros = int(row["timestamp"].timestamp()) * 1_000_000 + row["timestamp"].microsecond - MONDAY_US
         return (
             (not symbols or row["symbol"] in symbols)
             and (start is None or start <= micros < start + length)
@@ -150,15 +154,8 @@ def test_streams_of_one_table_have_the_same_order(lake, order):
 
 
 def streamed(engine, **asked):
-    query = next(q for q in replay_queries() if q.name == "trades")
     work = lambda stream: [n for b in stream.batches for n in b["offset"].to_pylist()]  # noqa: E731 - a callback
-    return engine.submit_stream(query, RowsRequest(**asked), work).future.result()
-
-
-def replay_queries():
-    from k2app.query.queries import QUERIES
-
-    return QUERIES
+    return engine.submit_stream(TRADES_QUERY, RowsRequest(**asked), work).future.result()
 
 
 @pytest.mark.usefixtures("cut")
@@ -166,7 +163,9 @@ def test_gaps_stand_before_the_rows_that_showed_them(lake):
     """Before every row of that time and table; after everything where no such row is left."""
     lines = objects(run(lake, end=MONDAY_US + 1_000))
     said = [(at, line) for at, line in enumerate(lines) if line.get("control") == "gap"]
-    assert [("trades", 3), ("quotes", 3), ("trades", 9)] == [(g["data_type"], g["from_sequence"]) for _, g in said]
+    assert [("trades", 3), ("quotes", 3), ("trades", 9)] == [
+        (g["data_type"], g["from_sequence"]) for _, g in said
+    ]
     for at, line in said:
         place = (line["timestamp"], line["data_type"])
         before = [(o["timestamp"], o["record"]) for o in lines[:at] if "control" not in o]
@@ -217,7 +216,9 @@ def test_batches_have_the_union_of_columns(lake):
 def test_retracted_rows_are_left_out_and_their_heirs_shown(put, record, engine):
     """As in pages: a hidden copy stands in for the row that was withdrawn."""
     first = trade(0, micros=5, load_id="gone", sequence=1)
-    put("trades", [first, trade(1, micros=5, load_id="kept", sequence=1, sequence_flag="duplicate"), trade(2)])
+    put(
+        "trades", [first, trade(1, micros=5, load_id="kept", sequence=1, sequence_flag="duplicate"), trade(2)]
+    )
     put("quotes", [quote(3, micros=5), quote(4, load_id="gone")])
     record("gone")
     found = objects(run(engine))
@@ -271,8 +272,3 @@ def test_a_token_of_another_question_is_refused(lake):
     assert rows_of(objects(run(lake, cursor=token, numbers=True)))
     with pytest.raises(RequestError, match="cursor"):
         run(lake, cursor=token, symbol="BHP")
-
-
-def test_streams_are_streams(lake):
-    """The query's own function is what the forms for pieces use."""
-    assert stream_replay is REPLAY_QUERY.stream
