@@ -38,9 +38,6 @@ ROW_GROUP_ROWS = 32_768
 DAY_US = 86_400_000_000
 """Microseconds of a UTC day, the unit of the tables' partitions."""
 
-FIELD_ID = b"PARQUET:field_id"
-"""Key of the Arrow field metadata that becomes the Parquet field id."""
-
 HIGH_CARDINALITY: Final = frozenset({"timestamp", "sequence", "trade_id", "source_line", "offset"})
 """Columns of which nearly every value is different: trying a dictionary on them costs time and saves nothing."""
 

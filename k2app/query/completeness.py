@@ -202,6 +202,7 @@ def _without_rows(asked: _Asked, judged: Judgement) -> Iterator[Day]:
         first = max(row["first"], asked.request.start_date or row["first"])
         exchange = asked.reader.exchanges.get(row["exchange"])
         for number in range((row["last"] - first).days + 1):
+            asked.reader.session.check()
             day = first + timedelta(days=number)
             if asked.covers(day) and is_session(exchange, day):
                 yield Day(row["symbol"], row["exchange"], row["asset_class"], day)
@@ -214,6 +215,8 @@ def _day(row: dict[str, Any]) -> Day:
 def _row(
     asked: _Asked, day: Day, counted: dict[str, Any], numbers: Numbers | None, gaps: dict[str, int]
 ) -> dict[str, Any]:
+    # There may be millions, and nobody else looks at the time.
+    asked.reader.session.check()
     exchange = asked.reader.exchanges.get(day.exchange)
     row: dict[str, Any] = {
         **dict.fromkeys(SCHEMA.names, 0),

@@ -11,7 +11,7 @@ from k2app.market.exchanges import Exchange
 from k2app.query.dates import date_of
 from k2app.query.filters import Filter
 from k2app.query.gaps import Scope
-from k2app.query.ranges import Range, subtract
+from k2app.query.ranges import Range, outside, union
 from k2app.query.reader import GAPS, Reader
 from k2app.query.snapshots import SnapshotSet
 
@@ -39,8 +39,8 @@ def count_events(events: Iterable[dict[str, Any]], exchanges: Mapping[str, Excha
         scopes[Scope(*(event[name] for name in Scope._fields))].append(event)
     counts: Counts = defaultdict(Counter)
     for scope, inside in scopes.items():
-        filled = [_range(event) for event in inside if event["event"] == "filled"]
-        gone = filled + [_range(event) for event in inside if event["event"] == "abandoned"]
+        filled = union(_range(event) for event in inside if event["event"] == "filled")
+        gone = union([*filled, *(_range(event) for event in inside if event["event"] == "abandoned")])
         for event in inside:
             if event["event"] == "opened":
                 day = scope.trading_date or date_of(exchanges.get(scope.exchange), event["timestamp_us"])
@@ -50,9 +50,10 @@ def count_events(events: Iterable[dict[str, Any]], exchanges: Mapping[str, Excha
 
 
 def _outcome(gap: Range, filled: list[Range], gone: list[Range]) -> str:
-    if subtract([gap], gone):
+    """What became of a gap, given what was filled, and what was filled or abandoned, as `union` gives them."""
+    if any(outside(gap, gone)):
         return "open"
-    return "abandoned" if subtract([gap], filled) else "filled"
+    return "abandoned" if any(outside(gap, filled)) else "filled"
 
 
 def _range(event: dict[str, Any]) -> Range:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from k2app.errors import RequestError
 from k2app.query.filters import Filter, between, equal
 from k2app.query.page import Key, Place, from_cursor, rows_before, to_cursor
-from k2app.query.ranges import Range, subtract
+from k2app.query.ranges import Range, outside, union
 from k2app.query.reader import GAPS, Reader
 from k2app.query.requests import GapsRequest
 from k2app.query.result import Result
@@ -136,10 +136,10 @@ def _fold_scope(scope: Scope, events: list[dict[str, Any]]) -> Iterator[Gap]:
     closed = [event for event in events if event["event"] != "opened"]
     for event in closed:
         yield Gap(scope, *_range(event), event["event"], event["timestamp_us"])
-    gone = [_range(event) for event in closed if event["event"] in {"filled", "abandoned"}]
+    gone = union(_range(event) for event in closed if event["event"] in {"filled", "abandoned"})
     for event in events:
         if event["event"] == "opened":
-            left = subtract([_range(event)], gone)
+            left = outside(_range(event), gone)
             yield from (Gap(scope, start, end, "open", event["timestamp_us"]) for start, end in left)
 
 

@@ -18,8 +18,8 @@ from k2app.query.windows import WINDOW_ROWS, windows
 
 T = TypeVar("T")
 
-PIECE_ROWS = 65_536
-"""Rows handed on at a time: some tens of megabytes of text."""
+PIECE_ROWS = 32_768
+"""Rows handed on at a time: twenty megabytes of text, which malloc still takes from memory that was used before."""
 
 Place = tuple[int, tuple[Any, ...]]
 """A row: number of its table, and its key in `ordering.ORDER`."""

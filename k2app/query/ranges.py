@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 
@@ -18,21 +19,21 @@ def union(ranges: Iterable[Range]) -> list[Range]:
     return joined
 
 
-def subtract(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
-    """The numbers in the ranges and in none of those taken; touching ranges stay apart."""
-    cuts = union(taken)
-    left: list[Range] = []
-    at = 0
-    for first, end in sorted(ranges):
-        start = first
-        while at < len(cuts) and cuts[at][1] < start:
-            at += 1
-        for cut_start, cut_end in cuts[at:]:
-            if cut_start > end:
-                break
-            if cut_start > start:
-                left.append((start, cut_start - 1))
-            start = cut_end + 1
-        if start <= end:
-            left.append((start, end))
-    return left
+def outside(one: Range, cuts: Sequence[Range]) -> Iterator[Range]:
+    """The numbers of a range that are in none of the cuts, ascending; of many cuts, few are looked at.
+
+    Parameters
+    ----------
+    cuts
+        As `union` gives them.
+    """
+    start, end = one
+    for at in range(bisect_left(cuts, start, key=lambda cut: cut[1]), len(cuts)):
+        cut_start, cut_end = cuts[at]
+        if cut_start > end:
+            break
+        if cut_start > start:
+            yield start, cut_start - 1
+        start = cut_end + 1
+    if start <= end:
+        yield start, end

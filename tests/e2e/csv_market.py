@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +31,9 @@ AMOUNTS = {
 
 OFF_MARKET = {"asx": {"1", "3", "9"}, "binance": set()}
 """Conditions of prints that stand in no bar."""
+
+OFF_VENUES = {"asx": {"X"}, "binance": set()}
+"""Venues of such."""
 
 
 @dataclass
@@ -66,29 +70,37 @@ class Opened:
         return "abandoned" if self.is_abandoned else "open"
 
 
-@dataclass
+@dataclass(repr=False)
 class Market:
     """Rows by data type in the order in which they came, and gaps."""
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: {"trades": [], "quotes": []})
     gaps: list[Opened] = field(default_factory=list)
     rejected: int = 0
-    _states: dict[tuple[str, str], dict[tuple[str, str | None], market_oracle.State]] = field(default_factory=dict)
+    _states: dict[tuple[str, str], dict[tuple[str, str | None], market_oracle.State]] = field(
+        default_factory=dict
+    )
     _ends: Counter[tuple[str, int]] = field(default_factory=Counter)
     _said: set[tuple[str, ...]] = field(default_factory=set)
 
     def add(self, path: Path) -> None:
         """Add the rows of one file."""
         exchange, data_type = path.name.split("-")[:2]
-        for line, cells, fault in market_oracle.rows(path):
-            if cells is None or fault is not None:
+        for line, cells, _ in market_oracle.rows(path):
+            if cells is None or _is_malformed(cells):
                 self.rejected += 1
                 continue
             row = _row(exchange, data_type, cells) | {"file": path.name, "source_line": line}
             row["offset"] = self._ends[row["topic"], row["partition"]]
             self._ends[row["topic"], row["partition"]] += 1
             row["sequence_flag"], row["epoch"] = self._checked(row, cells, data_type)
+            row |= {"is_copy": row["sequence_flag"] == "duplicate", "is_retracted": False}
             self.rows[data_type].append(row)
+
+    def without(self, files: Collection[str]) -> Market:
+        """The same market where the loads of these files are retracted; gaps stay what they are."""
+        rows = {data_type: _retracted(data_type, own, files) for data_type, own in self.rows.items()}
+        return Market(rows, self.gaps, self.rejected)
 
     def _checked(self, row: Row, cells: market_oracle.Row, data_type: str) -> tuple[str, int]:
         """Flag and epoch of a row, by what came before it."""
@@ -105,7 +117,7 @@ class Market:
 
     def _copied(self, row: Row, flag: str, data_type: str) -> str:
         """The flag, settled by content: a copy says what a row before it said; else it contradicts it."""
-        content = (data_type, *(str(row[name]) for name in ("exchange", "symbol", "sequence", *CONTENT[data_type])))
+        content = _content(data_type, row)
         is_copy = content in self._said
         self._said.add(content)
         if flag == "duplicate" and not is_copy:
@@ -139,6 +151,31 @@ CONTENT = {
 """What one record says and another with its number may not."""
 
 
+def _retracted(data_type: str, rows: list[Row], files: Collection[str]) -> list[Row]:
+    """Rows with what a retraction makes of them: of what nothing else says any more, the first copy stands for it."""
+    said: set[tuple[str, ...]] = {
+        _content(data_type, row) for row in rows if not row["is_copy"] and row["file"] not in files
+    }
+    found = []
+    for row in rows:
+        is_retracted = row["file"] in files
+        is_copy = row["is_copy"] and (is_retracted or _content(data_type, row) in said)
+        if not is_retracted:
+            said.add(_content(data_type, row))
+        found.append(row | {"is_retracted": is_retracted, "is_copy": is_copy})
+    return found
+
+
+def _content(data_type: str, row: Row) -> tuple[str, ...]:
+    return (data_type, *(str(row[name]) for name in ("exchange", "symbol", "sequence", *CONTENT[data_type])))
+
+
+def _is_malformed(cells: market_oracle.Row) -> bool:
+    """Whether a field is not what it should be; of what a source need not say, nothing is nothing wrong."""
+    said = {name: text for name, text in cells.items() if text or name not in {"sequence", "side"}}
+    return market_oracle.fault(said) is not None
+
+
 def _row(exchange: str, data_type: str, cells: market_oracle.Row) -> Row:
     asset_class, currency, partitions = MARKETS[exchange]
     timestamp = dt.datetime.fromisoformat(cells["timestamp"])
@@ -168,7 +205,8 @@ def trading_date(exchange: str, timestamp: dt.datetime) -> dt.date:
 
 def is_off_market(row: Row) -> bool:
     """Whether a trade stands in no bar."""
-    return bool(OFF_MARKET[row["exchange"]] & set(row["conditions"]))
+    venue = (row["attributes"] or {}).get("venue")
+    return venue in OFF_VENUES[row["exchange"]] or bool(OFF_MARKET[row["exchange"]] & set(row["conditions"]))
 
 
 def total_order(row: Row) -> tuple[Any, ...]:

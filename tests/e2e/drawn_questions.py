@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 PINS = ("snapshot_id", "as_of", "snapshots", "tag")
 """Ways to ask for what was there."""
 
+RETRACTED = "include_retracted"
+"""The way to ask for what there would be if no load had been retracted."""
+
 PINNED = st.sampled_from([None, None, *PINS])
+
+STATES = PINNED | st.just(RETRACTED)
+"""Of what is asked: what there is now (None), was before, or would be."""
 
 SYMBOLS = (
     *("AQL", "BNR", "CRW", "DLM", "FNX", "HLX", "RSK", "ODD", 'Q "x", ünïcode', "NOPE"),
@@ -30,7 +36,9 @@ ROW_TIMES = (
 )
 
 MOMENTS = st.builds(
-    lambda time, us: time + dt.timedelta(microseconds=us), st.sampled_from(ROW_TIMES), st.sampled_from([-1, 0, 0, 1])
+    lambda time, us: time + dt.timedelta(microseconds=us),
+    st.sampled_from(ROW_TIMES),
+    st.sampled_from([-1, 0, 0, 1]),
 ) | st.datetimes(dt.datetime(2026, 4, 1), dt.datetime(2026, 4, 9), timezones=st.just(_UTC))  # noqa: DTZ001 - the strategy gives the zone
 
 SCOPES = st.fixed_dictionaries(
@@ -44,11 +52,24 @@ SCOPES = st.fixed_dictionaries(
 
 LIMITS = st.integers(1, 50) | st.integers(1, 5_000)
 
-PRICES = st.none() | st.sampled_from([Decimal(text) for text in ("-0.00000001", "0", "2.5", "4.25", "118", "67321.11")])
+PRICES = st.none() | st.sampled_from(
+    [Decimal(text) for text in ("-0.00000001", "0", "2.5", "4.25", "118", "67321.11")]
+)
 
-QUANTITIES = st.none() | st.sampled_from([Decimal(text) for text in ("0", "0.00000001", "10", "1000.5", "3163")])
+QUANTITIES = st.none() | st.sampled_from(
+    [Decimal(text) for text in ("0", "0.00000001", "10", "1000.5", "3163")]
+)
 
-COLUMNS = ("timestamp", "symbol", "sequence", "sequence_flag", "conditions", "offset", "trading_date", "topic")
+COLUMNS = (
+    "timestamp",
+    "symbol",
+    "sequence",
+    "sequence_flag",
+    "conditions",
+    "offset",
+    "trading_date",
+    "topic",
+)
 
 BOUNDS = st.fixed_dictionaries(
     {

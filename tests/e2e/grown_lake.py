@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +19,9 @@ SIZES = ("--trades", "2000", "--quotes", "3000", "--seed", "5")
 
 FROM_SECOND_PART = "2026-04-07"
 """First day of the files that come later: two of three days of the exchange, one of seven of the continuous one."""
+
+FLUSH_ROWS = "700"
+"""Rows of a commit: a table has several snapshots, and files that overlap in time."""
 
 ODD_FILES = {
     "asx-trades-2026-04-02-odd.csv": """\
@@ -95,7 +96,7 @@ class MarketHome(Home):
         for (exchange, data_type), files in groupby(names, key=_stream):
             paths = [str(folder / name) for name in files]
             k2(self, "load", *paths, "--exchange", exchange, "--type", data_type)
-        self.drain(K2_LOGS_LEVEL="warning")
+        self.drain(K2_LOGS_LEVEL="warning", K2_FLUSH_MAX_ROWS=FLUSH_ROWS)
 
     def files_by_load(self) -> dict[str, str]:
         """Name of the file of each load."""
