@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from k2app.cli import completion
@@ -20,15 +22,11 @@ from k2app.query.requests import Request, is_repeatable
 LEFT_OUT = frozenset({"format", "control"})
 """Parameters that only make sense over HTTP: `--output` says the form, exit statuses whether it is whole."""
 
-_METAVARS = {
-    "date": "YYYY-MM-DD",
-    "date-time": "TIME",
-    "integer": "N",
-    "number": "N",
-    "decimal": "DECIMAL",
-    "duration": "DURATION",
-}
-"""What stands for a value in the help, by JSON schema format or type."""
+_METAVARS = {"date-time": "TIME", "decimal": "DECIMAL", "duration": "DURATION"}
+"""What stands for a value in the help, by the format of its JSON schema."""
+
+_TYPES: dict[object, str] = {int: "N", float: "N", Decimal: "DECIMAL", date: "YYYY-MM-DD"}
+"""The same by its type."""
 
 _COMPLETED = {"exchange": completion.exchanges}
 
@@ -67,10 +65,9 @@ def texts(query: Query, given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 def _parameters(query: Query) -> list[inspect.Parameter]:
     fields = {name: field for name, field in _own_first(query.request).items() if name not in LEFT_OUT}
-    schema = query.request.model_json_schema()["properties"]
     arguments = re.findall(r"{(\w+)}", query.path)
     ordered = [*arguments, *(name for name in fields if name not in arguments)]
-    return [_parameter(query, name, fields[name], schema, is_argument=name in arguments) for name in ordered]
+    return [_parameter(query, name, fields[name], is_argument=name in arguments) for name in ordered]
 
 
 def _own_first(model: type[Request]) -> dict[str, FieldInfo]:
@@ -80,16 +77,14 @@ def _own_first(model: type[Request]) -> dict[str, FieldInfo]:
     return {name: model.model_fields[name] for name in dict.fromkeys(named)}
 
 
-def _parameter(
-    query: Query, name: str, field: FieldInfo, schema: Mapping[str, Any], *, is_argument: bool
-) -> inspect.Parameter:
+def _parameter(query: Query, name: str, field: FieldInfo, *, is_argument: bool) -> inspect.Parameter:
     shown = field.alias or name
-    metavar = _metavar(shown, schema[shown])
+    metavar = _metavar(shown, field)
     text = (field.description or "") + _default(field)
     if is_argument:
         return _made(name, str, typer.Argument(help=text, metavar=metavar, show_default=False))
     option = f"--{shown.replace('_', '-')}"
-    if schema[shown].get("type") == "boolean":
+    if field.annotation is bool:
         return _made(name, bool, typer.Option(option, help=text, show_default=False), default=False)
     kind = list[str] if is_repeatable(query.request, shown) else str
     completed = _COMPLETED.get(name)
@@ -131,15 +126,22 @@ def _made(name: str, kind: Any, taken: Any, default: Any = inspect.Parameter.emp
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _metavar(name: str, schema: Mapping[str, Any]) -> str:
-    choices = [schema, *schema.get("anyOf", ()), schema.get("items", {})]
-    for choice in choices:
-        if "enum" in choice:
-            return "|".join(map(str, choice["enum"]))
-        for kind in (choice.get("format"), choice.get("type")):
-            if kind in _METAVARS:
-                return _METAVARS[kind]
-    return name.upper()
+def _metavar(name: str, field: FieldInfo) -> str:
+    # Not by the model's JSON schema: to build every model takes half a second, at each start.
+    parts = [*field.metadata, *_parts(field.annotation)]
+    formats = (part.json_schema for part in parts if isinstance(part, WithJsonSchema) and part.json_schema)
+    shown = [_METAVARS.get(str(schema.get("format")), "") for schema in formats]
+    shown += ["|".join(get_args(part)) for part in parts if get_origin(part) is Literal]
+    shown += [_TYPES[part] for part in parts if isinstance(part, type) and part in _TYPES]
+    return next(filter(None, shown), name.upper())
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """Types and metadata that an annotation is made of."""
+    yield annotation
+    if get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from _parts(part)
 
 
 def _default(field: FieldInfo) -> str:

@@ -130,7 +130,7 @@ def _read(reader: Reader, request: BarsRequest, limit: int | None) -> Result:
         snapshots=asked.found.ids,
         as_of_us=asked.found.as_of_us,
         next=_next(asked, shown) if more else None,
-        warnings=_notices(reader, asked, sql, shown, counts, complete=asked.after is None and not more),
+        warnings=_notices(reader, asked, sql, shown, counts, complete=asked.after is None),
     )
 
 

@@ -100,7 +100,11 @@ def _plan(table: Table, snapshot: Snapshot, row_filter: BooleanExpression) -> tu
         )
     scan = _at_schema_of(snapshot, table).scan(row_filter=row_filter, snapshot_id=snapshot.snapshot_id)
     tasks = (task.file for task in scan.plan_files())
-    times = [f for f in table.schema().fields if f.name == "timestamp" and isinstance(f.field_type, TimestamptzType)]
+    times = [
+        f
+        for f in table.schema().fields
+        if f.name == "timestamp" and isinstance(f.field_type, TimestamptzType)
+    ]
     files = (
         DataFile(
             file.file_path,

@@ -124,7 +124,7 @@ def read_taq(reader: Reader, request: TaqRequest) -> Result:
         snapshots=asked.found.ids,
         as_of_us=asked.found.as_of_us,
         next=_next(asked, trades) if more else None,
-        warnings=_notices(reader, asked, shown, complete=asked.after is None and not more),
+        warnings=_notices(reader, asked, shown, complete=asked.after is None),
     )
 
 
