@@ -45,7 +45,7 @@ def head_of(answer: Result | Stream) -> dict[str, str]:
     """What headers say of an answer in any form."""
     snapshots = ",".join(f"{t}:{'none' if n is None else n}" for t, n in sorted(answer.snapshots.items()))
     as_of = {} if answer.as_of_us is None else {"K2-As-Of": micros_to_text(answer.as_of_us)}
-    return {"K2-Snapshots": snapshots, **as_of}
+    return {hdrs.VARY: "Accept, Accept-Encoding", "K2-Snapshots": snapshots, **as_of}
 
 
 class BrokenOffError(Exception):

@@ -91,6 +91,10 @@ class Day(NamedTuple):
     trading_date: date
 
 
+MAX_DATES = 1_000_000
+"""Dates of symbols in one answer before it is cut into pages: a hundred symbols over forty years."""
+
+
 @dataclass(frozen=True)
 class _Asked:
     """A request, and the set that answers it."""
@@ -108,10 +112,6 @@ class _Asked:
         start, end = self.request.start_date, self.request.end_date
         lower = () if start is None else (Term("trading_date", ">=", start),)
         return lower if end is None else (*lower, Term("trading_date", "<", end))
-
-    def covers(self, day: date) -> bool:
-        start, end = self.request.start_date, self.request.end_date
-        return (start is None or day >= start) and (end is None or day < end)
 
     def rows(self, judged: Judgement, body: str, terms: Filter) -> list[dict[str, Any]]:
         table = self.request.data_type
@@ -197,15 +197,35 @@ def _numbers(asked: _Asked, judged: Judgement) -> dict[tuple[str, str, str, date
 
 
 def _without_rows(asked: _Asked, judged: Judgement) -> Iterator[Day]:
-    """Every date between a symbol's first and last that may have had a session; those with rows too."""
-    for row in asked.rows(judged, _DATES, asked.names):
-        first = max(row["first"], asked.request.start_date or row["first"])
+    """Every date between a symbol's first and last that may have had a session; those with rows too.
+
+    Raises
+    ------
+    RequestError
+        There are more than an answer holds.
+    """
+    symbols = asked.rows(judged, _DATES, asked.names)
+    dates = sum(len(_numbers_of_dates(asked, row)) for row in symbols)
+    if dates > MAX_DATES:
+        raise RequestError(
+            "start_date",
+            f"leaves {dates} dates of symbols, at most {MAX_DATES} are; take fewer dates, or symbols",
+        )
+    for row in symbols:
         exchange = asked.reader.exchanges.get(row["exchange"])
-        for number in range((row["last"] - first).days + 1):
+        for number in _numbers_of_dates(asked, row):
             asked.reader.session.check()
-            day = first + timedelta(days=number)
-            if asked.covers(day) and is_session(exchange, day):
+            day = date.fromordinal(number)
+            if is_session(exchange, day):
                 yield Day(row["symbol"], row["exchange"], row["asset_class"], day)
+
+
+def _numbers_of_dates(asked: _Asked, row: dict[str, Any]) -> range:
+    """Ordinals of the dates asked for, between a symbol's first and last."""
+    request = asked.request
+    first = max(row["first"], request.start_date or row["first"])
+    end = row["last"] + timedelta(days=1) if row["last"] < date.max else row["last"]
+    return range(first.toordinal(), min(end, request.end_date or end).toordinal())
 
 
 def _day(row: dict[str, Any]) -> Day:

@@ -68,12 +68,11 @@ def hidden(market: Market, data_type: str, asked: Asked) -> dict[str, int]:
     """What is said of rows of the question's range that are left out."""
     wanted = in_scope(asked)
     found = [row for row in market.rows[data_type] if wanted(row) and _fits(data_type, row, asked)]
-    copies = 0 if asked.get("include_duplicates") else copies(found)
-    retracted = sum(
-        row["is_retracted"] and (bool(asked.get("include_duplicates")) or row["sequence_flag"] != "duplicate")
-        for row in found
-    )
-    said = {"duplicates_hidden": copies, "retracted_hidden": retracted}
+    told = [row for row in found if asked.get("include_duplicates") or row["sequence_flag"] != "duplicate"]
+    said = {
+        "duplicates_hidden": 0 if asked.get("include_duplicates") else copies(found),
+        "retracted_hidden": sum(row["is_retracted"] for row in told),
+    }
     return {code: count for code, count in said.items() if count}
 
 
