@@ -19,7 +19,7 @@ from k2app.query.reader import GAPS, TRADES, Reader
 from k2app.query.requests import RowsRequest
 from k2app.query.result import Notice, Result
 from k2app.query.snapshots import SnapshotSet
-from k2app.query.stream import BATCH_ROWS, Stream
+from k2app.query.stream import BATCH_ROWS, Stream, result_to_stream
 from k2app.query.visibility import DUPLICATE, Judgement, judge, retracted_notice
 from k2app.query.window_rows import WindowRows
 from k2app.query.windows import WINDOW_ROWS, Source
@@ -106,6 +106,10 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
 
 def stream_rows(reader: Reader, table: str, request: RowsRequest) -> Stream:
     """Read trades or quotes of any number; as `read_rows`, but all of them unless a limit is given."""
+    limit = request.limit if "limit" in request.model_fields_set else None
+    if limit is not None and limit <= min(TOP_ROWS, reader.max_rows):
+        # With the rows at hand, fewer questions remain.
+        return result_to_stream(read_rows(reader, table, request))
     page = _open(reader, table, request)
     columns = _columns(reader, page)
     judged = judge(reader, page.found, table, page.scope)
@@ -113,7 +117,6 @@ def stream_rows(reader: Reader, table: str, request: RowsRequest) -> Stream:
     notices = _notices(reader, page, judged, empty, complete=page.after is None)
     schema = empty.select(columns).schema
     stream = Stream(schema, iter(()), page.found.ids, page.found.as_of_us, notices)
-    limit = request.limit if "limit" in request.model_fields_set else None
     tables = _limited(stream, page, _pieces(reader, page, judged, limit), limit)
     stream.batches = (
         batch for piece in tables for batch in piece.select(columns).to_batches(max_chunksize=BATCH_ROWS)
