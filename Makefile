@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test services test-data crash check format bench docs clean
+.PHONY: help setup lock demo test services test-data crash check format bench bench-log bench-queries bench-rivals docs clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## Make .venv with the pinned dependencies and K2 itself
 
@@ -53,9 +53,22 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure loader and worker on both logs; prints tables, writes bench-out/ (Kafka needs Java)
+bench: bench-log bench-queries ## Measure everything; prints tables, writes bench-out/ (half an hour)
+
+bench-log: setup ## Measure loader and worker on both logs (Kafka needs Java)
 	$(BIN)/python bench/csv_to_log.py
 	$(BIN)/python bench/log_to_lake.py
+
+bench-queries: setup ## Measure queries, replay and serving on a lake of 10 million trades
+	$(BIN)/python bench/serving.py
+	$(BIN)/python bench/bars.py
+	$(BIN)/python bench/replay.py
+	$(BIN)/python bench/busy.py
+
+bench-rivals: bench-queries ## The same questions to ArcticDB and chDB, in an environment of their own
+	$(PYTHON) -m venv bench-out/rivals
+	bench-out/rivals/bin/python -m pip install --quiet --disable-pip-version-check -r bench/rivals.txt
+	bench-out/rivals/bin/python bench/rivals.py bench-out/lake-10000000
 
 docs: setup ## Write the generated pages of docs/, and the client's methods
 	$(BIN)/python docs/settings_page.py

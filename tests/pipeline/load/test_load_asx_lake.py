@@ -17,7 +17,7 @@ INFO = ASX_FILES / "company-info.csv"
 QUESTIONS = (
     ("trades", "--symbol", "KTO", "--limit", "1000"),
     ("quotes", "--symbol", "KTO", "--limit", "1000"),
-    ("summaries", "2014-01-01", "--end-date", "2015-01-01"),
+    ("summaries", "--start-date", "2014-01-01", "--end-date", "2015-01-01"),
     ("symbols",),
     ("gaps", "--events"),
 )

@@ -1,6 +1,5 @@
 """`k2 rebuild-state` and `k2 trim`, and every example of the commands' help."""
 
-
 import pytest
 from commands import k2, k2_json
 from homes import TRADES, counting, stopped, trades, wait_until

@@ -89,14 +89,21 @@ def test_rows_come_in_the_total_order(lake, data_type):
     assert expected(MADE, tables) == every
 
 
+TRIED = 10
+"""Tokens of one replay that are resumed from, at least, if there are so many."""
+
+
 @pytest.mark.usefixtures("cut")
-def test_every_resume_token_begins_the_exact_rest(lake):
+def test_a_resume_token_begins_the_exact_rest(lake):
     """Rows, gaps and the hash of them: what came before it and what comes after it are the whole."""
     whole = objects(run(lake))
     told = [line for line in whole if line.get("control") in (None, "gap")]
-    seen = 0
+    seen, tokens = 0, 0
     for line in whole:
         if line.get("control") in ("start", "progress"):
+            tokens += 1
+            if tokens % max(1, len(told) // TRIED):
+                continue
             rest = [o for o in objects(run(lake, cursor=line["cursor"])) if o.get("control") in (None, "gap")]
             assert told[seen:] == rest
         elif line.get("control") != "end":

@@ -13,9 +13,9 @@ from tests.pipeline.homes import Home, stopped
 WORKER = Path(__file__).with_name("scarce_worker.py")
 
 
-def fill(pid: int) -> None:
-    """Let every write of a process to a file fail from now on; pipes go on."""
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+def fill(pid: int, beyond_bytes: int = 0) -> None:
+    """Let every write of a process beyond so many bytes of a file fail from now on; pipes go on."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (beyond_bytes, resource.RLIM_INFINITY))
 
 
 def free(pid: int) -> None:
