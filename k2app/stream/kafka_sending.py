@@ -37,14 +37,16 @@ async def send_pairs(
     KafkaError
         The log did not confirm a batch: it and those after it may be there or not.
     """
+    # aiokafka's batches take a list, and nothing else.
+    listed = list(headers)
     now_ms = time.time_ns() // 1_000_000
     sent: list[tuple[asyncio.Future[Any], int]] = []
     batch = producer.create_batch()
     for key, value in pairs:
-        if batch.append(key=key, value=value, timestamp=now_ms, headers=headers) is None:
+        if batch.append(key=key, value=value, timestamp=now_ms, headers=listed) is None:
             sent.append(await _submit(producer, batch, tp))
             batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=now_ms, headers=headers)
+            batch.append(key=key, value=value, timestamp=now_ms, headers=listed)
     sent.append(await _submit(producer, batch, tp))
     done = await asyncio.gather(*(future for future, _ in sent))
     return done[0].offset, done[-1].offset + sent[-1][1]
