@@ -109,7 +109,9 @@ def to_records(rows: pa.Table, outlet: Outlet, partitions: int) -> list[Records]
     fields = [field.name for field in outlet.schema.fields]
     values_of = dealt if outlet.key in fields else dealt.drop_columns([outlet.key])
     encoded = encode(values_of, outlet.schema, outlet.schema_id)
-    return cut(dealt.column(outlet.key), pa.py_buffer(encoded.data), encoded.offsets, where[order], partitions)
+    return cut(
+        dealt.column(outlet.key), pa.py_buffer(encoded.data), encoded.offsets, where[order], partitions
+    )
 
 
 def cut(
