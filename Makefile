@@ -30,7 +30,7 @@ demo: setup ## Generate a market, load it, ingest it, compare with what was inje
 	$(BIN)/python demo/run.py
 
 test: setup ## Every test that needs nothing outside the repository
-	$(BIN)/python -m pytest -n 2 -m "not real_data and not services"
+	$(BIN)/python -m pytest -n 3 -m "not real_data and not services"
 
 services: setup ## Tests on a real Kafka and schema registry; installs Java and Maven if they are missing (as root)
 	tests/services/install.sh
