@@ -103,7 +103,7 @@ def test_every_day_sums_up_as_the_file_does(lake, expected):
     dates = sorted({day["trading_date"] for day in days})
     after = f"{int(dates[-1][:4]) + 1}-01-01"
     found = sorted(
-        lake.ask("summaries", dates[0], "--end-date", after)["rows"],
+        lake.ask("summaries", "--start-date", dates[0], "--end-date", after)["rows"],
         key=lambda day: (day["symbol"], day["trading_date"]),
     )
     assert days == asx_oracle.like(days, found)
@@ -131,7 +131,7 @@ def test_a_second_load_changes_no_answer(lake, expected):
     questions = [
         *(("trades", "--symbol", symbol, "--limit", "100000") for symbol in expected),
         *(("quotes", "--symbol", symbol, "--limit", "100000") for symbol in expected),
-        ("summaries", "2014-01-01", "--end-date", "2015-01-01"),
+        ("summaries", "--start-date", "2014-01-01", "--end-date", "2015-01-01"),
         ("symbols",),
         ("gaps", "--events"),
     ]
