@@ -15,7 +15,7 @@ if the request is still on its way: whichever of the two lands second fails its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import stamina
@@ -46,6 +46,17 @@ class Pace:
     """Most seconds between two attempts."""
     jitter_s: float = 0.1
     """Up to so many seconds are added at random, so that writers that collided once do not again."""
+
+    def attempts(self, on: tuple[type[Exception], ...]) -> Iterable[stamina.Attempt]:
+        """Try again, at this pace, after these errors; `with` each attempt."""
+        return stamina.retry_context(
+            on=on,
+            attempts=None,
+            timeout=self.within_s,
+            wait_initial=self.first_wait_s,
+            wait_max=self.longest_wait_s,
+            wait_jitter=self.jitter_s,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,16 +123,8 @@ class Commit:
         FencedError
             Raised by `decide`.
         """
-        pace = self._pace
         try:
-            for attempt in stamina.retry_context(
-                on=(_AgainError, TransientError),
-                attempts=None,
-                timeout=pace.within_s,
-                wait_initial=pace.first_wait_s,
-                wait_max=pace.longest_wait_s,
-                wait_jitter=pace.jitter_s,
-            ):
+            for attempt in self._pace.attempts((_AgainError, TransientError)):
                 with attempt:
                     return self._attempt(decide)
         except (_AgainError, TransientError) as error:

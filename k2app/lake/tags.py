@@ -23,7 +23,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import stamina
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table, Transaction
@@ -173,20 +172,14 @@ class Tags:
         self, name: Name, holds: Callable[[Table], bool], change: Callable[[Transaction], object]
     ) -> None:
         """Change a table until something holds; a commit that met another one, or got no answer, is looked after."""
-        pace = self.pace
         try:
-            for attempt in stamina.retry_context(
-                on=(_AgainError, TransientError),
-                attempts=None,
-                timeout=pace.within_s,
-                wait_initial=pace.first_wait_s,
-                wait_max=pace.longest_wait_s,
-                wait_jitter=pace.jitter_s,
-            ):
+            for attempt in self.pace.attempts((_AgainError, TransientError)):
                 with attempt:
                     self._attempt(name, holds, change)
         except _AgainError as error:
-            raise TransientError(f"{name} kept changing for {pace.within_s} s; try again: {error}") from error
+            raise TransientError(
+                f"{name} kept changing for {self.pace.within_s} s; try again: {error}"
+            ) from error
 
     def _attempt(
         self, name: Name, holds: Callable[[Table], bool], change: Callable[[Transaction], object]

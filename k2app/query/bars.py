@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2app.avro.int128 import from_arrow, within
-from k2app.errors import OperatorError, RequestError
+from k2app.errors import OperatorError
 from k2app.market.clocks import UtcClock
 from k2app.query.bars_clocks import Clocks, cuts_intervals, session_clocks
 from k2app.query.bars_fill import Gaps
@@ -21,13 +21,13 @@ from k2app.query.bounds import Known
 from k2app.query.file_bounds import file_bounds
 from k2app.query.filters import Filter, Term, any_of, between, equal
 from k2app.query.gap_notices import gap_notices
-from k2app.query.page import Key, Place, from_cursor, to_cursor
-from k2app.query.reader import GAPS, TRADES, Reader
+from k2app.query.page import Key, from_cursor, to_cursor
+from k2app.query.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
 from k2app.query.result import Notice, Result
 from k2app.query.rows import unknown_notices
 from k2app.query.snapshots import SnapshotSet
 from k2app.query.stream import Stream, result_to_stream
-from k2app.query.visibility import judge, retracted_notice
+from k2app.query.visibility import committed_notice, judge, retracted_notice
 from k2app.query.vwap import VWAP, divide
 
 PRICE = pa.decimal128(18, 8)
@@ -79,11 +79,7 @@ def read_bars(reader: Reader, request: BarsRequest) -> Result:
     OperatorError
         A sum does not fit its decimal.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError(
-            "limit",
-            f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor, or ask for a form that streams",
-        )
+    reader.check_limit(request.limit, PAGE_OR_STREAM)
     return _read(reader, request, request.limit)
 
 
@@ -258,14 +254,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _next(asked: _Asked, shown: pa.Table) -> str:
     last = shown.slice(shown.num_rows - 1, 1)
     key = (*(last[name][0].as_py() for name in KEYS), last["timestamp"].cast(pa.int64())[0].as_py())
-    place = Place(
-        snapshots=asked.found.ids,
-        tables=asked.found.table_uuids,
-        known_until_us=asked.found.known_until_us,
-        retracted_until_us=asked.found.retracted_until_us,
-        key=key,
-    )
-    return to_cursor(place, _question(asked.request))
+    return to_cursor(asked.found.place(key), _question(asked.request))
 
 
 def _notices(
@@ -275,18 +264,12 @@ def _notices(
     gaps = gap_notices(reader, asked.found, TRADES, asked.names, request.start, request.end)
     absent = unknown_notices(reader, asked.found, TRADES, set(request.symbol), shown) if complete else ()
     return (
-        *_committed(asked.found),
+        *committed_notice(asked.found, TRADES),
         *_hidden(counts, sql.left_out),
         *_partial(asked, sql.clocks, shown),
         *gaps,
         *absent,
     )
-
-
-def _committed(found: SnapshotSet) -> tuple[Notice, ...]:
-    if found.versions[TRADES].snapshot is not None:
-        return ()
-    return (Notice("nothing_committed", f"{TRADES}: nothing had been committed by then", 0),)
 
 
 def _hidden(counts: Mapping[int, int], left_out: LeftOut) -> tuple[Notice, ...]:

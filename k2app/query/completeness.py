@@ -137,8 +137,7 @@ def read_completeness(reader: Reader, request: CompletenessRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
+    reader.check_limit(request.limit)
     question = ["completeness", request.identity()]
     place = None if request.cursor is None else from_cursor(request.cursor, question, _CURSOR_TYPES)
     found = _found(reader, request, place)
@@ -146,18 +145,11 @@ def read_completeness(reader: Reader, request: CompletenessRequest) -> Result:
     rows = [row for row in every if request.state in (None, row["state"])]
     begin = rows_before(place)
     end = begin + request.limit
-    following = Place(
-        snapshots=found.ids,
-        tables=found.table_uuids,
-        known_until_us=found.known_until_us,
-        retracted_until_us=found.retracted_until_us,
-        key=(end,),
-    )
     return Result(
         pa.Table.from_pylist(rows[begin:end], schema=SCHEMA),
         found.ids,
         found.as_of_us,
-        to_cursor(following, question) if end < len(rows) else None,
+        to_cursor(found.place((end,)), question) if end < len(rows) else None,
         _notices(every),
     )
 

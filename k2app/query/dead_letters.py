@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from k2app.errors import RequestError
 from k2app.lake.ledger import RETRACTED
 from k2app.lake.redriven import REDRIVE, Coordinates, places_of
 from k2app.lake.tables import Name as Table
@@ -90,8 +89,7 @@ def read_dead_letters(reader: Reader, request: DeadLettersRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
+    reader.check_limit(request.limit)
     question = [DEAD_LETTERS, request.identity()]
     # The ledger is no less asked for than the letters: they are sent again after they were committed.
     tables = (DEAD_LETTERS, LOADS)
@@ -140,4 +138,4 @@ def _place(found: SnapshotSet, shown: pa.Table) -> Place:
     last = shown.slice(shown.num_rows - 1, 1)
     names = ("log_id", "topic", "partition", "offset")
     key = (last["log_timestamp"].cast(pa.int64())[0].as_py(), *(last[name][0].as_py() for name in names))
-    return Place(snapshots=found.ids, tables=found.table_uuids, known_until_us=found.known_until_us, key=key)
+    return found.place(key)

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from k2app.errors import RequestError
 from k2app.query.filters import Filter, between, equal
-from k2app.query.page import Key, Place, from_cursor, rows_before, to_cursor
+from k2app.query.page import from_cursor, rows_before, to_cursor
 from k2app.query.ranges import Range, outside, union
 from k2app.query.reader import GAPS, Reader
 from k2app.query.requests import GapsRequest
@@ -87,8 +86,7 @@ def read_gaps(reader: Reader, request: GapsRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
+    reader.check_limit(request.limit)
     question = [GAPS, request.identity()]
     place = None if request.cursor is None else from_cursor(request.cursor, question, _CURSOR_TYPES)
     if place is None:
@@ -98,7 +96,7 @@ def read_gaps(reader: Reader, request: GapsRequest) -> Result:
     rows = _events_in(reader, found, request) if request.events else _states_in(reader, found, request)
     begin = rows_before(place)
     end = begin + request.limit
-    following = _place(found, (end,)) if end < rows.num_rows else None
+    following = found.place((end,)) if end < rows.num_rows else None
     return Result(
         rows=rows.slice(begin, request.limit),
         snapshots=found.ids,
@@ -205,7 +203,3 @@ def _sortable(scope: Scope) -> tuple[Any, ...]:
 
 def _range(event: dict[str, Any]) -> Range:
     return event["from_sequence"], event["to_sequence"]
-
-
-def _place(found: SnapshotSet, key: Key) -> Place:
-    return Place(snapshots=found.ids, tables=found.table_uuids, known_until_us=found.known_until_us, key=key)

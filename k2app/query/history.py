@@ -10,13 +10,13 @@ from pyiceberg.table import Table
 from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
-from k2app.errors import GoneError, RequestError
+from k2app.errors import GoneError
 from k2app.lake.floors import summary_of
 from k2app.lake.history import SnapshotSummary, summarise
 from k2app.lake.tables import SPECS
 from k2app.query.history_requests import SnapshotRequest, SnapshotsRequest
 from k2app.query.moments import MILLISECOND_US
-from k2app.query.page import Place, from_cursor, to_cursor
+from k2app.query.page import from_cursor, to_cursor
 from k2app.query.reader import Reader
 from k2app.query.result import Result
 from k2app.query.snapshots import WAY_OUT, SnapshotSet
@@ -89,8 +89,7 @@ def read_snapshots(reader: Reader, request: SnapshotsRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError("limit", f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor")
+    reader.check_limit(request.limit)
     tables = TABLES if request.table is None else (request.table,)
     question = ["snapshots", request.identity()]
     place = None if request.cursor is None else from_cursor(request.cursor, question, _CURSOR_TYPES)
@@ -105,12 +104,7 @@ def read_snapshots(reader: Reader, request: SnapshotsRequest) -> Result:
     shown = listed[: request.limit]
     following = None
     if len(listed) > len(shown):
-        following = Place(
-            snapshots=found.ids,
-            tables=found.table_uuids,
-            known_until_us=found.known_until_us,
-            key=_key(shown[-1]),
-        )
+        following = found.place(_key(shown[-1]))
     return Result(
         pa.Table.from_pylist([_row(*one) for one in shown], schema=SNAPSHOTS_SCHEMA),
         found.ids,

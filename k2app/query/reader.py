@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from k2app.errors import GoneError, TransientError
+from k2app.errors import GoneError, RequestError, TransientError
 from k2app.lake.tables import Name
 from k2app.market.exchanges import Exchange
 from k2app.query.filters import Filter, known_until, pruning, where
@@ -24,6 +24,10 @@ REFERENCE_DATA = Name.REFERENCE_DATA.value
 LOADS = Name.LOADS.value
 
 
+PAGE_OR_STREAM = "page with cursor, or ask for a form that streams"
+"""What to do instead of a page that is too large."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """One query's way to the lake."""
@@ -34,6 +38,17 @@ class Reader:
     scanner: Scanner
     exchanges: Mapping[str, Exchange]
     max_rows: int
+
+    def check_limit(self, limit: int, way_out: str = "page with cursor") -> None:
+        """Refuse a page of more rows than are allowed.
+
+        Raises
+        ------
+        RequestError
+            There are; says the way out.
+        """
+        if limit > self.max_rows:
+            raise RequestError("limit", f"is at most {self.max_rows} (K2_QUERY_MAX_ROWS); {way_out}")
 
     def files(self, found: SnapshotSet, name: str, terms: Filter) -> tuple[DataFile, ...]:
         """Data files of a table that may hold matching rows."""

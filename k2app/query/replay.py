@@ -122,15 +122,7 @@ class Replay:
     def cursor(self, place: ordered.Place | None) -> str:
         """Resume token after a row; None: where this replay begins."""
         key = self.key if place is None else (place[1][0], self.request.tables[place[0]], *place[1][1:])
-        known = self.found.known_until_us
-        at = page.Place(
-            snapshots=self.found.ids,
-            tables=self.found.table_uuids,
-            known_until_us=known,
-            retracted_until_us=self.found.retracted_until_us,
-            key=key,
-        )
-        return page.to_cursor(at, _question(self.request))
+        return page.to_cursor(self.found.place(key), _question(self.request))
 
     def batch(self, piece: ordered.Piece) -> pa.RecordBatch:
         """Rows of all tables in order, in `schema`."""

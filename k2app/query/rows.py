@@ -14,13 +14,13 @@ from k2app.query.filters import Filter, Term, any_of, between, equal, has_any, q
 from k2app.query.gap_notices import gap_notices
 from k2app.query.ordered import ordered
 from k2app.query.ordering import ORDER
-from k2app.query.page import Key, Place, from_cursor, to_cursor
-from k2app.query.reader import GAPS, TRADES, Reader
+from k2app.query.page import Key, from_cursor, to_cursor
+from k2app.query.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
 from k2app.query.requests import RowsRequest
 from k2app.query.result import Notice, Result
 from k2app.query.snapshots import SnapshotSet
 from k2app.query.stream import BATCH_ROWS, Stream, result_to_stream
-from k2app.query.visibility import DUPLICATE, Judgement, judge, retracted_notice
+from k2app.query.visibility import DUPLICATE, Judgement, committed_notice, judge, retracted_notice
 from k2app.query.window_rows import WindowRows
 from k2app.query.windows import WINDOW_ROWS, Source
 
@@ -84,11 +84,7 @@ def read_rows(reader: Reader, table: str, request: RowsRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError(
-            "limit",
-            f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor, or ask for a form that streams",
-        )
+    reader.check_limit(request.limit, PAGE_OR_STREAM)
     page = _open(reader, table, request)
     columns = _columns(reader, page)
     judged = judge(reader, page.found, table, page.scope)
@@ -261,17 +257,14 @@ def _after(page: _Page) -> tuple[str, dict[str, object]]:
     return f"({_KEY_COLUMNS}) {'>' if page.ascending else '<'} ({_KEY_VALUES})", values | known
 
 
+def order_key(rows: pa.Table) -> Key:
+    """Values of the order's columns in the last row, as a cursor has them."""
+    last = rows.slice(rows.num_rows - 1, 1)
+    return (last["timestamp"].cast(pa.int64())[0].as_py(), *(last[column][0].as_py() for column in ORDER[1:]))
+
+
 def _next(page: _Page, shown: pa.Table) -> str:
-    last = shown.slice(shown.num_rows - 1, 1)
-    key = (last["timestamp"].cast(pa.int64())[0].as_py(), *(last[column][0].as_py() for column in ORDER[1:]))
-    place = Place(
-        snapshots=page.found.ids,
-        tables=page.found.table_uuids,
-        known_until_us=page.found.known_until_us,
-        retracted_until_us=page.found.retracted_until_us,
-        key=key,
-    )
-    return to_cursor(place, _question(page.table, page.request))
+    return to_cursor(page.found.place(order_key(shown)), _question(page.table, page.request))
 
 
 def _notices(
@@ -281,7 +274,7 @@ def _notices(
     names = (*any_of("symbol", asked.symbol), *equal("exchange", asked.exchange))
     gaps = gap_notices(reader, page.found, page.table, names, asked.start, asked.end)
     absent = unknown_notices(reader, page.found, page.table, set(asked.symbol), shown) if complete else ()
-    return (*_committed(page.found, page.table), *_hidden(reader, page, judged), *gaps, *absent)
+    return (*committed_notice(page.found, page.table), *_hidden(reader, page, judged), *gaps, *absent)
 
 
 def range_notices(
@@ -290,12 +283,6 @@ def range_notices(
     """What is said of all rows of a range: duplicates and retractions left out, gaps, symbols that are not there."""
     empty = reader.scanner.shape(found.versions[table]).arrow.empty_table()
     return _notices(reader, _Page(table, request, found, None), judged, empty, complete=True)
-
-
-def _committed(found: SnapshotSet, table: str) -> tuple[Notice, ...]:
-    if found.versions[table].snapshot is not None:
-        return ()
-    return (Notice("nothing_committed", f"{table}: nothing had been committed by then", 0),)
 
 
 def _hidden(reader: Reader, page: _Page, judged: Judgement) -> tuple[Notice, ...]:

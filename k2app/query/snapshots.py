@@ -29,11 +29,11 @@ from k2app.lake.tables import Name
 from k2app.lake.tag_records import check_pinned, check_whole, find_tag
 from k2app.query import moments
 from k2app.query.moments import MILLISECOND_US
+from k2app.query.page import Key, Place
 from k2app.query.pins import parse_pins
 from k2app.settings import Settings
 
 if TYPE_CHECKING:
-    from k2app.query.page import Place
     from k2app.query.requests import Request
 
 LOADS = Name.LOADS.value
@@ -97,6 +97,16 @@ class SnapshotSet:
         return {
             name: str(version.table.metadata.table_uuid) for name, version in sorted(self.versions.items())
         }
+
+    def place(self, key: Key) -> Place:
+        """Where a page of this set ended: at the row with this key."""
+        return Place(
+            snapshots=self.ids,
+            tables=self.table_uuids,
+            known_until_us=self.known_until_us,
+            retracted_until_us=self.retracted_until_us,
+            key=key,
+        )
 
     @property
     def as_of_us(self) -> int | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -25,18 +24,12 @@ from k2app.query.result import Notice, Result
 from k2app.query.rows import duplicates_notice, unknown_notices
 from k2app.query.snapshots import SnapshotSet
 from k2app.query.visibility import DUPLICATE, judge, retracted_notice
+from k2app.query.vwap import divide_one
 
 PRICE = pa.decimal128(18, 8)
 
 NOTIONAL_DIGITS = 38
 """Digits of the notional's decimal(38, 16). DuckDB adds in 128 bits, which hold a little more."""
-
-PRICE_PLACES = Decimal("1e-8")
-"""Places of a VWAP: those of a price."""
-
-EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
-"""Wide enough to round twice: two 38-digit numbers never have a quotient that is no tie at the ninth place and
-yet equal to one in a hundred digits."""
 
 SCHEMA = pa.schema(
     [
@@ -150,14 +143,7 @@ def _finish(row: dict[str, Any], gaps: Mapping[tuple[str, str, str, date], int])
             f"the notional of {row['symbol']} on {row['trading_date']} does not fit decimal(38, 16)"
         )
     key = (row["symbol"], row["exchange"], row["asset_class"], row["trading_date"])
-    return {**row, "vwap": divide(row["notional"], row["volume"]), "open_gaps": gaps.get(key, 0)}
-
-
-def divide(notional: Decimal, volume: Decimal) -> Decimal | None:
-    """Notional by volume, half-even to 8 places; None without volume."""
-    if volume == 0:
-        return None
-    return EXACT.quantize(EXACT.divide(notional, volume), PRICE_PLACES)
+    return {**row, "vwap": divide_one(row["notional"], row["volume"]), "open_gaps": gaps.get(key, 0)}
 
 
 def _gaps_by_day(reader: Reader, gaps: list[Gap]) -> dict[tuple[str, str, str, date], int]:

@@ -8,18 +8,17 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from k2app.errors import RequestError
 from k2app.query.filters import Filter, Term, any_of, between, equal, quoted
 from k2app.query.gap_notices import gap_notices
 from k2app.query.ordering import ORDER
-from k2app.query.page import Key, Place, from_cursor, to_cursor
-from k2app.query.reader import GAPS, QUOTES, TRADES, Reader
+from k2app.query.page import Key, from_cursor, to_cursor
+from k2app.query.reader import GAPS, PAGE_OR_STREAM, QUOTES, TRADES, Reader
 from k2app.query.result import Notice, Result
-from k2app.query.rows import ASCENDING, DESCENDING, KEY_TYPES, unknown_notices
+from k2app.query.rows import ASCENDING, DESCENDING, KEY_TYPES, order_key, unknown_notices
 from k2app.query.snapshots import SnapshotSet
 from k2app.query.taq_quotes import SIDES, Prevailing
 from k2app.query.taq_request import TaqRequest
-from k2app.query.visibility import DUPLICATE, judge, retracted_notice
+from k2app.query.visibility import DUPLICATE, committed_notice, judge, retracted_notice
 
 PRICE = pa.decimal128(18, 8)
 
@@ -107,11 +106,7 @@ def read_taq(reader: Reader, request: TaqRequest) -> Result:
     RequestError
         The limit is larger than allowed, or the cursor is not one for this request.
     """
-    if request.limit > reader.max_rows:
-        raise RequestError(
-            "limit",
-            f"is at most {reader.max_rows} (K2_QUERY_MAX_ROWS); page with cursor, or ask for a form that streams",
-        )
+    reader.check_limit(request.limit, PAGE_OR_STREAM)
     asked = _open(reader, request)
     trades = _trades(reader, asked)
     more = trades.num_rows > request.limit
@@ -187,24 +182,14 @@ def _joined(trades: pa.Table, quotes: pa.Table) -> pa.Table:
 
 
 def _next(asked: _Asked, trades: pa.Table) -> str:
-    last = trades.slice(trades.num_rows - 1, 1)
-    key = (last["timestamp"].cast(pa.int64())[0].as_py(), *(last[column][0].as_py() for column in ORDER[1:]))
-    place = Place(
-        snapshots=asked.found.ids,
-        tables=asked.found.table_uuids,
-        known_until_us=asked.found.known_until_us,
-        retracted_until_us=asked.found.retracted_until_us,
-        key=key,
-    )
-    return to_cursor(place, _question(asked.request))
+    return to_cursor(asked.found.place(order_key(trades)), _question(asked.request))
 
 
 def _notices(reader: Reader, asked: _Asked, shown: pa.Table, *, complete: bool) -> tuple[Notice, ...]:
     request = asked.request
     said: list[Notice] = []
     for table in (TRADES, QUOTES):
-        if asked.found.versions[table].snapshot is None:
-            said.append(Notice("nothing_committed", f"{table}: nothing had been committed by then", 0))
+        said += committed_notice(asked.found, table)
         said += _hidden(reader, asked, table)
         said += gap_notices(reader, asked.found, table, asked.names, request.start, request.end)
     if complete:

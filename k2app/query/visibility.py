@@ -91,6 +91,13 @@ def retracted_loads(reader: Reader, found: SnapshotSet, table: str) -> tuple[str
     return tuple(reader.query(found, LOADS, terms, body)["load_id"].to_pylist())
 
 
+def committed_notice(found: SnapshotSet, table: str) -> tuple[Notice, ...]:
+    """What is said of a table that had no snapshot; nothing of others."""
+    if found.versions[table].snapshot is not None:
+        return ()
+    return (Notice("nothing_committed", f"{table}: nothing had been committed by then", 0),)
+
+
 def retracted_notice(count: int) -> tuple[Notice, ...]:
     """What is said of rows of retracted loads; nothing of none."""
     if count == 0:

@@ -96,13 +96,14 @@ def _less(left: Pair, right: Pair) -> Pair:
 
 def _with_others(quotients: Any, notional: Any, volume: Any, rows: Ints) -> Any:
     """The quotients with those of some rows divided one by one; null where a row has none."""
-    others = pa.array([_one(notional[row].as_py(), volume[row].as_py()) for row in rows.tolist()], VWAP)
+    others = pa.array([divide_one(notional[row].as_py(), volume[row].as_py()) for row in rows.tolist()], VWAP)
     places = np.arange(len(quotients))
     places[rows] = len(quotients) + np.arange(len(rows))
     return pa.concat_arrays([quotients, others]).take(pa.array(places))
 
 
-def _one(notional: Decimal | None, volume: Decimal | None) -> Decimal | None:
+def divide_one(notional: Decimal | None, volume: Decimal | None) -> Decimal | None:
+    """Notional by volume, half-even to 8 places; None without volume."""
     if notional is None or not volume:
         return None
     return EXACT.quantize(EXACT.divide(notional, volume), PLACES)

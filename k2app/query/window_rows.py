@@ -108,11 +108,6 @@ def dictionary_schema(arrow: pa.Schema, columns: Iterable[str]) -> pa.Schema:
     )
 
 
-def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The same without dictionaries."""
-    return pa.schema([(f.name, pa.string() if f.type == DICTIONARY else f.type) for f in schema])
-
-
 def _kept(reader: Reader, found: Any, load: Load) -> pa.Table:
     with reader.kept(found):
         return load()

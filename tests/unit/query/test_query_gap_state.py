@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2app.query.gaps import fold
-from k2app.query.summary import divide
+from k2app.query.vwap import divide_one
 
 
 def event(kind, start, end, symbol):
@@ -70,9 +70,9 @@ def test_division_is_rounded_once_half_to_even(units, volume):
     doubled = 2 * remainder
     rounded = quotient + (doubled > volume or (doubled == volume and quotient % 2 == 1))
     expected = Decimal(f"{rounded}E-8").copy_sign(notional)
-    assert expected == divide(notional, Decimal(f"{volume}E-8"))
+    assert expected == divide_one(notional, Decimal(f"{volume}E-8"))
 
 
 def test_without_volume_there_is_no_price():
     """Not zero, and no error."""
-    assert divide(Decimal(0), Decimal(0)) is None
+    assert divide_one(Decimal(0), Decimal(0)) is None
