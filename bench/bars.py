@@ -18,10 +18,10 @@ from serving_lake import DAY_US, MONDAY_US, OUT, files_of, lake_of
 from k2app.lake.catalog import open_catalog
 from k2app.lake.tables import Name
 from k2app.market import exchanges
-from k2app.query.bars_request import BarsRequest
+from k2app.query.bars.request import BarsRequest
 from k2app.query.engine import QueryEngine
 from k2app.query.queries import BARS_QUERY, TAQ_QUERY
-from k2app.query.taq_request import TaqRequest
+from k2app.query.taq.request import TaqRequest
 from k2app.settings import Settings
 
 SYMBOL = "S042"

@@ -21,19 +21,19 @@ from query import DAYS, SYMBOLS, fill
 
 from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
+from k2app.query.answers.formats import Format
+from k2app.query.answers.stream import Stream
+from k2app.query.answers.writing import write_stream
 from k2app.query.engine import QueryEngine
-from k2app.query.formats import Format
-from k2app.query.player import opened, play
 from k2app.query.queries import TRADES_QUERY
 from k2app.query.query import Query
-from k2app.query.replay import Feed
-from k2app.query.replay_lines import Lines
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import ReplayFormat, ReplayRequest
+from k2app.query.reading.window_rows import DICTIONARIES
+from k2app.query.replay.lines import Lines
+from k2app.query.replay.player import opened, play
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.query.replay.replay import Feed
+from k2app.query.replay.request import ReplayFormat, ReplayRequest
 from k2app.query.requests import Request, RowsRequest
-from k2app.query.stream import Stream
-from k2app.query.window_rows import DICTIONARIES
-from k2app.query.writing import write_stream
 from k2app.settings import QuerySettings, Settings
 
 TEXTS = sorted(DICTIONARIES)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 
-from k2app.query.pool import QueryCancelledError
+from k2app.query.reading.pool import QueryCancelledError
 
 WAITING_BYTES = 4 * 2**20
 """Bytes that may wait for the client: enough to write while the next batch is made."""

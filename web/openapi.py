@@ -11,11 +11,11 @@ import faust
 from aiohttp import web
 
 from k2app.operate.keys import Scope
-from k2app.query.formats import MEDIA_TYPES, Format
+from k2app.query.answers.formats import MEDIA_TYPES, Format
 from k2app.query.queries import QUERIES
 from k2app.query.query import Query
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import REPLAY_MEDIA_TYPES, ReplayFormat
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.query.replay.request import REPLAY_MEDIA_TYPES, ReplayFormat
 from web.access import API_KEY
 from web.dependencies import Dependencies
 from web.openapi_parameters import parameters

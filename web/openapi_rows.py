@@ -1,4 +1,4 @@
-"""Arrow schemas as JSON schemas: what `k2app.query.result_text` writes of each type."""
+"""Arrow schemas as JSON schemas: what `k2app.query.answers.result_text` writes of each type."""
 
 from __future__ import annotations
 

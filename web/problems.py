@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from k2app.errors import GoneError, K2Error, OperatorError, RequestError, TransientError
-from k2app.query.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
+from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
 from web.refusal import RefusedError
 
 CONTENT_TYPE = "application/problem+json"

@@ -1,4 +1,4 @@
-"""`/v1/replay`: a replay, as fast as it happened or as it is taken. What is sent: `k2app.query.replay`.
+"""`/v1/replay`: a replay, as fast as it happened or as it is taken. What is sent: `k2app.query.replay.replay`.
 
 No thread waits for a row's time: a few rows at a time are made ready in a thread, and wait on the event loop.
 """
@@ -12,16 +12,16 @@ from functools import partial
 import faust
 from aiohttp import hdrs, web
 
-from k2app.query.formats import Format
-from k2app.query.pace import Pace
-from k2app.query.pool import Running, TooBusyError
-from k2app.query.reader import Reader
-from k2app.query.replay import Feed, open_replay
-from k2app.query.replay_lines import Lines, Part
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import PACED, REPLAY_MEDIA_TYPES, ReplayFormat, ReplayRequest, replay_format
+from k2app.query.answers.formats import Format
+from k2app.query.reading.pool import Running, TooBusyError
+from k2app.query.reading.reader import Reader
+from k2app.query.replay.lines import Lines, Part
+from k2app.query.replay.pace import Pace
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.query.replay.replay import Feed, open_replay
+from k2app.query.replay.request import PACED, REPLAY_MEDIA_TYPES, ReplayFormat, ReplayRequest, replay_format
+from k2app.query.replay.script import Script
 from k2app.query.requests import parse
-from k2app.query.script import Script
 from web.dependencies import Dependencies
 from web.encoding import Encoder, chosen, encoder
 from web.streaming import BrokenOffError, break_off, head_of, prepare, send_stream, write_all

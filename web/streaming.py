@@ -2,7 +2,7 @@
 
 An error before the first byte is a problem document like any other. One after it cuts the connection before the answer
 is whole: HTTP shows that to the client (the last chunk is missing), and so does the form itself (see
-`k2app.query.writing`).
+`k2app.query.answers.writing`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from aiohttp import hdrs, web
 
 from k2app import logs
 from k2app.errors import K2Error
-from k2app.query.formats import MEDIA_TYPES, Format
-from k2app.query.pool import QueryCancelledError, QueryTimeoutError, Running
+from k2app.query.answers.formats import MEDIA_TYPES, Format
+from k2app.query.answers.result import Result
+from k2app.query.answers.stream import Stream
+from k2app.query.answers.writing import control_line, write_stream
 from k2app.query.query import Query
+from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, Running
 from k2app.query.requests import Request
-from k2app.query.result import Result
-from k2app.query.stream import Stream
 from k2app.query.times import micros_to_text
-from k2app.query.writing import control_line, write_stream
 from web.channel import Channel
 from web.dependencies import Dependencies
 from web.encoding import chosen, encoder

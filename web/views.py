@@ -12,12 +12,12 @@ from aiohttp import hdrs, web
 from faust.web import View
 
 from k2app.errors import GoneError, RequestError
-from k2app.query.formats import MEDIA_TYPES, Format, accepted
-from k2app.query.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
+from k2app.query.answers.formats import MEDIA_TYPES, Format, accepted
+from k2app.query.answers.result import Result
+from k2app.query.answers.result_text import to_json
 from k2app.query.query import Query
+from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
 from k2app.query.requests import Request, parse
-from k2app.query.result import Result
-from k2app.query.result_text import to_json
 from web.dependencies import Dependencies
 from web.encoding import SMALL_BYTES, chosen, encoded
 from web.streaming import BrokenOffError, head_of, send_stream

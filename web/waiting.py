@@ -8,7 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from k2app.errors import TransientError
-from k2app.query.pool import QueryCancelledError, Running
+from k2app.query.reading.pool import QueryCancelledError, Running
 
 LOOK_EVERY_S = 0.1
 """Seconds between looks at whether the client is still there."""

@@ -13,12 +13,12 @@ from k2app.cli.query_commands import add_commands, texts
 from k2app.cli.replay import add_replay
 from k2app.cli.sources import Asked, Source, opened_source
 from k2app.errors import RequestError
-from k2app.query.formats import Format
+from k2app.query.answers.formats import Format
+from k2app.query.answers.stream import Stream
+from k2app.query.answers.writing import write_stream
 from k2app.query.queries import QUERIES
 from k2app.query.query import Query
 from k2app.query.requests import parse
-from k2app.query.stream import Stream
-from k2app.query.writing import write_stream
 
 app = typer.Typer(
     cls=Interruptible,

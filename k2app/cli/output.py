@@ -14,9 +14,9 @@ from rich.text import Text
 from k2app.cli.chart import candles
 from k2app.cli.terminal import printable, say
 from k2app.errors import OperatorError
-from k2app.query.result import Result
-from k2app.query.result_text import plain_text
-from k2app.query.stream import Stream
+from k2app.query.answers.result import Result
+from k2app.query.answers.result_text import plain_text
+from k2app.query.answers.stream import Stream
 from k2app.query.times import micros_to_text
 
 PIPED_WIDTH = 10_000

@@ -12,12 +12,12 @@ from k2app.cli.output import say_of, write
 from k2app.cli.query_commands import command, texts
 from k2app.cli.sources import opened_engine
 from k2app.errors import OperatorError
-from k2app.query.player import opened, play
 from k2app.query.query import Query
-from k2app.query.replay import Feed
-from k2app.query.replay_lines import Lines
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import ReplayFormat, ReplayRequest
+from k2app.query.replay.lines import Lines
+from k2app.query.replay.player import opened, play
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.query.replay.replay import Feed
+from k2app.query.replay.request import ReplayFormat, ReplayRequest
 from k2app.query.requests import parse
 from k2app.settings import read_settings
 

@@ -10,11 +10,11 @@ from k2app.cli.output import say_of
 from k2app.cli.sources import opened_engine
 from k2app.cli.terminal import say
 from k2app.query.engine import QueryEngine
-from k2app.query.ordered import PIECE_ROWS, Place
-from k2app.query.player import opened, paced
-from k2app.query.replay import Replay
-from k2app.query.replay_request import ReplayRequest
-from k2app.query.replay_topic import PARTITIONS, TopicWriter, check_target, replay_headers
+from k2app.query.reading.ordered import PIECE_ROWS, Place
+from k2app.query.replay.player import opened, paced
+from k2app.query.replay.replay import Replay
+from k2app.query.replay.request import ReplayRequest
+from k2app.query.replay.topic import PARTITIONS, TopicWriter, check_target, replay_headers
 from k2app.query.times import micros_to_text
 from k2app.settings import Settings
 from k2app.stream.logs_by_url import Log, open_log

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from k2app.client import Answer
-from k2app.query.result import Notice, Result
-from k2app.query.stream import Stream
+from k2app.query.answers.result import Notice, Result
+from k2app.query.answers.stream import Stream
 from k2app.query.times import EPOCH, MICROSECOND
 
 

@@ -14,12 +14,12 @@ from k2app.client import Client
 from k2app.errors import OperatorError
 from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
+from k2app.query.answers.result import Result
+from k2app.query.answers.result_text import to_json
+from k2app.query.answers.stream import Stream
 from k2app.query.engine import QueryEngine
 from k2app.query.query import Query
 from k2app.query.requests import Request
-from k2app.query.result import Result
-from k2app.query.result_text import to_json
-from k2app.query.stream import Stream
 from k2app.settings import Settings, read_settings
 
 T = TypeVar("T")

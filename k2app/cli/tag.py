@@ -99,9 +99,9 @@ def make_tag(settings: Settings, name: str, pin: Iterable[tuple[str, str]]) -> M
     """
     from k2app.lake.tags import Tags  # noqa: PLC0415 - `k2 --help` stays fast
     from k2app.operate.opening import opened_lake  # noqa: PLC0415 - as above
+    from k2app.query.history.tagging import tag_set  # noqa: PLC0415 - as above
+    from k2app.query.reading.snapshots import Snapshots  # noqa: PLC0415 - as above
     from k2app.query.requests import Request, parse  # noqa: PLC0415 - as above
-    from k2app.query.snapshots import Snapshots  # noqa: PLC0415 - as above
-    from k2app.query.tagging import tag_set  # noqa: PLC0415 - as above
 
     request = parse(Request, pin)
     with opened_lake(settings) as catalog:

@@ -1,4 +1,4 @@
-"""An Arrow stream as it comes in, checked against the count and hash in its last batch (see `k2app.query.writing`)."""
+"""An Arrow stream as it comes in, checked by the count and hash in its last batch: `k2app.query.answers.writing`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from k2app.client.methods import Methods
 from k2app.client.parameters import to_texts
 from k2app.client.questions import question
 from k2app.client.replays import Replays
-from k2app.query.formats import Format
+from k2app.query.answers.formats import Format
 
 TIMEOUT_S = 60.0
 """Seconds of silence: longer than a server lets a query run (K2_QUERY_TIMEOUT_S), so that its word comes first."""

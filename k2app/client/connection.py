@@ -18,7 +18,7 @@ from k2app.client.problems import (
     response_to_error,
 )
 from k2app.errors import K2Error, OperatorError, TransientError
-from k2app.query.formats import MEDIA_TYPES, Format
+from k2app.query.answers.formats import MEDIA_TYPES, Format
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from k2app.client.parameters import Texts
 from k2app.client.pins import is_pinned, pins
 from k2app.client.questions import Question
 from k2app.errors import K2Error, OperatorError
-from k2app.query.formats import Format
+from k2app.query.answers.formats import Format
 
 
 class Course:

@@ -1,4 +1,4 @@
-"""A replay from its first line to its last; the lines are described in `k2app.query.replay`.
+"""A replay from its first line to its last; the lines are described in `k2app.query.replay.replay`.
 
 Every progress line has a token. Where the connection breaks, the replay is asked for again from the last one, and what
 was handed out since then is passed over; the order is total, so nothing is lost or doubled.
@@ -17,7 +17,7 @@ from k2app.client.connection import Connection
 from k2app.client.parameters import Texts
 from k2app.client.problems import IncompleteAnswerError
 from k2app.errors import OperatorError
-from k2app.query.formats import Format
+from k2app.query.answers.formats import Format
 
 PATH = "/v1/replay"
 

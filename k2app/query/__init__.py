@@ -2,15 +2,12 @@
 
 ::
 
-    requests   what may be asked, and how text becomes it          rows        trades and quotes, a page at a time
-    snapshots  which snapshot of each table answers                summary     a trading day in one row
-    plan       snapshot and filter -> data files                   gaps        sequence gap events, folded to states
-    scan       data files -> a typed SQL relation                  inventory   symbols, and counts of the tables
-    pool       threads, time limits, interruption                  page        opaque cursors
-    reader     all of these for one query                          result      rows and what must be said of them
-    engine     every query by name                                 result_text result -> JSON and CSV
-    moments    the snapshot that a table had at a time             pins        a snapshot set as text
-    tagging    which snapshots a new tag names                     history     the snapshots themselves
-    diff       what came between two of them                       range       from when to when there are rows
-    completeness  what is missing of each trading date             dead_letters  what could not be read
+    requests   what may be asked, and how text becomes it     reading    snapshots, plans, files, rows in order
+    query      what a query is; queries, lake_queries: all    answers    rows as pages, streams, text and files
+    engine     every query by name                            bars       intervals of any length
+    tables     the same as calls that return Arrow            taq        trades with their quotes
+    rows       trades and quotes, a page at a time            replay     everything as one stream, at any speed
+    summary    a trading day in one row                       gaps       sequence gaps, folded to states
+    pins       a snapshot set as text                         coverage   what there is, and what is missing
+    known      whether what is named exists                   history    snapshots, differences, tags
 """

@@ -10,10 +10,10 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from k2app.market.exchanges import Exchange
+from k2app.query.answers.pages import pages
+from k2app.query.answers.result import Result
+from k2app.query.answers.stream import Stream
 from k2app.query.known import check_exchange
-from k2app.query.pages import pages
-from k2app.query.plan import Planner
-from k2app.query.pool import Pool, Running, Session
 from k2app.query.queries import (
     GAPS_QUERY,
     QUOTES_QUERY,
@@ -24,7 +24,11 @@ from k2app.query.queries import (
     TRADES_QUERY,
 )
 from k2app.query.query import Query
-from k2app.query.reader import Reader
+from k2app.query.reading.plan import Planner
+from k2app.query.reading.pool import Pool, Running, Session
+from k2app.query.reading.reader import Reader
+from k2app.query.reading.scan import Scanner, readable_path
+from k2app.query.reading.snapshots import Snapshots
 from k2app.query.requests import (
     GapsRequest,
     Request,
@@ -34,10 +38,6 @@ from k2app.query.requests import (
     SummaryRequest,
     SymbolsRequest,
 )
-from k2app.query.result import Result
-from k2app.query.scan import Scanner, readable_path
-from k2app.query.snapshots import Snapshots
-from k2app.query.stream import Stream
 from k2app.query.tables import Tables
 from k2app.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from k2app.errors import RequestError
-from k2app.query.filters import equal
-from k2app.query.reader import GAPS, QUOTES, REFERENCE_DATA, TRADES, Reader
+from k2app.query.reading.filters import equal
+from k2app.query.reading.reader import GAPS, QUOTES, REFERENCE_DATA, TRADES, Reader
 from k2app.query.requests import Request
 
 _TABLES = (TRADES, QUOTES, GAPS, REFERENCE_DATA)

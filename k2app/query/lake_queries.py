@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from k2app.query import completeness, dead_letters, diff, history
-from k2app.query.coverage_requests import CompletenessRequest, RangeRequest
-from k2app.query.dead_letters import DeadLettersRequest
-from k2app.query.history_requests import DiffRequest, SnapshotRequest, SnapshotsRequest
+from k2app.query.coverage import completeness, dead_letters
+from k2app.query.coverage.dead_letters import DeadLettersRequest
+from k2app.query.coverage.range import SCHEMA as RANGE_SCHEMA
+from k2app.query.coverage.range import read_range
+from k2app.query.coverage.requests import CompletenessRequest, RangeRequest
+from k2app.query.history import diff, history
+from k2app.query.history.requests import DiffRequest, SnapshotRequest, SnapshotsRequest
 from k2app.query.query import Query
-from k2app.query.range import SCHEMA as RANGE_SCHEMA
-from k2app.query.range import read_range
 
 SNAPSHOTS_QUERY = Query(
     "snapshots",

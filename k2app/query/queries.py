@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from k2app.lake.tables import SPECS, Name
-from k2app.query.bars import SCHEMA as BARS_SCHEMA
-from k2app.query.bars import read_bars, stream_bars
-from k2app.query.bars_request import BarsRequest
-from k2app.query.gaps import STATE_SCHEMA, read_gaps
-from k2app.query.inventory import STATS_SCHEMA, SYMBOLS_SCHEMA, read_stats, read_symbols
+from k2app.query.bars.bars import SCHEMA as BARS_SCHEMA
+from k2app.query.bars.bars import read_bars, stream_bars
+from k2app.query.bars.request import BarsRequest
+from k2app.query.coverage.inventory import STATS_SCHEMA, SYMBOLS_SCHEMA, read_stats, read_symbols
+from k2app.query.gaps.gaps import STATE_SCHEMA, read_gaps
 from k2app.query.lake_queries import LAKE_QUERIES
 from k2app.query.query import Query
-from k2app.query.reader import QUOTES, TRADES
+from k2app.query.reading.reader import QUOTES, TRADES
 from k2app.query.requests import (
     GapsRequest,
     RowsRequest,
@@ -22,9 +22,9 @@ from k2app.query.requests import (
 from k2app.query.rows import read_rows, stream_rows
 from k2app.query.summary import SCHEMA as SUMMARY_SCHEMA
 from k2app.query.summary import read_summaries, read_summary
-from k2app.query.taq import SCHEMA as TAQ_SCHEMA
-from k2app.query.taq import read_taq
-from k2app.query.taq_request import TaqRequest
+from k2app.query.taq.request import TaqRequest
+from k2app.query.taq.taq import SCHEMA as TAQ_SCHEMA
+from k2app.query.taq.taq import read_taq
 
 _SHELL = ("timestamp", "symbol", "exchange")
 

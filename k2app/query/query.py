@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from k2app.query.reader import Reader
+from k2app.query.answers.result import Result
+from k2app.query.answers.stream import Stream
+from k2app.query.reading.reader import Reader
 from k2app.query.requests import Request
-from k2app.query.result import Result
-from k2app.query.stream import Stream
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from k2app.errors import RequestError
-from k2app.query.formats import Format
+from k2app.query.answers.formats import Format
 from k2app.query.pins import canonical_pins
 from k2app.query.times import parse_time
 

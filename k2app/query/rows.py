@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2app.errors import RequestError
-from k2app.query.filters import Filter, Term, any_of, between, equal, has_any, quoted, within
-from k2app.query.gap_notices import gap_notices
-from k2app.query.ordered import ordered
-from k2app.query.ordering import ORDER
-from k2app.query.page import Key, from_cursor, to_cursor
-from k2app.query.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
+from k2app.query.answers.page import Key, from_cursor, to_cursor
+from k2app.query.answers.result import Notice, Result
+from k2app.query.answers.stream import BATCH_ROWS, Stream, result_to_stream
+from k2app.query.gaps.notices import gap_notices
+from k2app.query.reading.filters import Filter, Term, any_of, between, equal, has_any, quoted, within
+from k2app.query.reading.ordered import ordered
+from k2app.query.reading.ordering import ORDER
+from k2app.query.reading.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
+from k2app.query.reading.snapshots import SnapshotSet
+from k2app.query.reading.visibility import DUPLICATE, Judgement, committed_notice, judge, retracted_notice
+from k2app.query.reading.window_rows import WindowRows
+from k2app.query.reading.windows import WINDOW_ROWS, Source
 from k2app.query.requests import RowsRequest
-from k2app.query.result import Notice, Result
-from k2app.query.snapshots import SnapshotSet
-from k2app.query.stream import BATCH_ROWS, Stream, result_to_stream
-from k2app.query.visibility import DUPLICATE, Judgement, committed_notice, judge, retracted_notice
-from k2app.query.window_rows import WindowRows
-from k2app.query.windows import WINDOW_ROWS, Source
 
 TOP_ROWS = 5_000
 """Rows that DuckDB picks from any number without sorting the rest; for more it sorts all, and holds them."""

@@ -12,19 +12,19 @@ from typing import Any
 import pyarrow as pa
 
 from k2app.errors import OperatorError
-from k2app.query.bars_left_out import off_market
-from k2app.query.bars_order import order_of_all
-from k2app.query.dates import date_of
-from k2app.query.file_bounds import file_bounds
-from k2app.query.filters import Filter, Term, equal
-from k2app.query.gaps import Gap, open_gaps
-from k2app.query.reader import GAPS, TRADES, Reader
+from k2app.query.answers.result import Notice, Result
+from k2app.query.bars.left_out import off_market
+from k2app.query.bars.order import order_of_all
+from k2app.query.bars.vwap import divide_one
+from k2app.query.coverage.dates import date_of
+from k2app.query.gaps.gaps import Gap, open_gaps
+from k2app.query.reading.file_bounds import file_bounds
+from k2app.query.reading.filters import Filter, Term, equal
+from k2app.query.reading.reader import GAPS, TRADES, Reader
+from k2app.query.reading.snapshots import SnapshotSet
+from k2app.query.reading.visibility import DUPLICATE, judge, retracted_notice
 from k2app.query.requests import SummariesRequest, SummaryRequest
-from k2app.query.result import Notice, Result
 from k2app.query.rows import duplicates_notice, unknown_notices
-from k2app.query.snapshots import SnapshotSet
-from k2app.query.visibility import DUPLICATE, judge, retracted_notice
-from k2app.query.vwap import divide_one
 
 PRICE = pa.decimal128(18, 8)
 

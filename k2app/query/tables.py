@@ -9,12 +9,12 @@ from datetime import date, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from k2app.query.coverage_requests import RangeRequest
+from k2app.query.answers.result import Result
+from k2app.query.coverage.requests import RangeRequest
 from k2app.query.lake_queries import RANGE_QUERY
 from k2app.query.queries import QUOTES_QUERY, STATS_QUERY, SUMMARY_QUERY, SYMBOLS_QUERY, TRADES_QUERY
 from k2app.query.query import Query
 from k2app.query.requests import Request, RowsRequest, StatsRequest, SummaryRequest, SymbolsRequest, make
-from k2app.query.result import Result
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import stamina
 
 from k2app.client import Client, IncompleteAnswerError
 from k2app.errors import RequestError
-from k2app.query.replay_request import ReplayRequest
+from k2app.query.replay.request import ReplayRequest
 from k2app.query.requests import parameters
 from tests.query_lake import append, at, gap, quote, trade
 from tests.web.cutting import CuttingProxy
@@ -52,7 +52,7 @@ def whole(client):
 @pytest.fixture
 def proxy(server, monkeypatch):
     """A way to the server, which has a token every hundred rows."""
-    monkeypatch.setattr("k2app.query.script.PROGRESS_ROWS", 100)
+    monkeypatch.setattr("k2app.query.replay.script.PROGRESS_ROWS", 100)
     with CuttingProxy(server.port) as running, stamina.set_testing(True, attempts=10, cap=True):
         yield running
 
@@ -105,7 +105,7 @@ def test_a_replay_that_breaks_off_is_taken_up_again(proxy, whole, cuts):
 
 def test_batches_that_break_off_are_taken_up_again(proxy, monkeypatch, whole):
     """At the place that the last batch named."""
-    monkeypatch.setattr("k2app.query.ordered.PIECE_ROWS", 100)
+    monkeypatch.setattr("k2app.query.reading.ordered.PIECE_ROWS", 100)
     proxy.cuts = [30_000]
     with Client(proxy.url) as client:
         offsets = [row["offset"] for row in client.replay_batches(symbol="R")]

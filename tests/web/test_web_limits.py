@@ -10,7 +10,7 @@ import structlog
 from yarl import URL
 
 from k2app.errors import OperatorError
-from k2app.query.pool import QUEUED_PER_THREAD
+from k2app.query.reading.pool import QUEUED_PER_THREAD
 from k2app.settings import Settings
 from tests.query_lake import trade
 from web import check_bind

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from k2app.query import script
+from k2app.query.replay import script
 from tests.query_lake import MONDAY_US, quote, trade
 from tests.replay_lake import expected, made_rows, objects, put_in_commits, rows_of
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from k2app.errors import TransientError
-from k2app.query.formats import MEDIA_TYPES
+from k2app.query.answers.formats import MEDIA_TYPES
 from k2app.query.queries import TRADES_QUERY
 from k2app.query.requests import RowsRequest
 from k2app.query.rows import stream_rows

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from k2app.query.answers.result_text import to_json
 from k2app.query.requests import RowsRequest
-from k2app.query.result_text import to_json
 from tests.query_lake import MONDAY_US, company, gap, quote, trade
 
 

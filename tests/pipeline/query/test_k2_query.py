@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from k2app.cli import k2_query as cli
 from k2app.cli.query_commands import LEFT_OUT
+from k2app.query.answers.result_text import to_json
 from k2app.query.queries import QUERIES
 from k2app.query.requests import RowsRequest
-from k2app.query.result_text import to_json
 from tests.query_lake import gap, quote, trade
 
 COMMAND = [sys.executable, "-W", "error", "-c", "from k2app.cli.k2_query import main; main()"]

@@ -15,8 +15,8 @@ from k2app.errors import OperatorError, RequestError
 from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
 from k2app.market.intervals import parse_interval
-from k2app.query.bars import SCHEMA
-from k2app.query.bars_request import BarsRequest
+from k2app.query.bars.bars import SCHEMA
+from k2app.query.bars.request import BarsRequest
 from k2app.query.engine import QueryEngine
 from k2app.query.queries import BARS_QUERY
 from k2app.query.requests import make

@@ -12,11 +12,11 @@ from k2app.errors import RequestError
 from k2app.lake.catalog import create_tables, load, open_catalog
 from k2app.lake.tables import Name
 from k2app.market import exchanges
-from k2app.query.coverage_requests import CompletenessRequest, RangeRequest
+from k2app.query.answers.result_text import to_json
+from k2app.query.coverage.requests import CompletenessRequest, RangeRequest
 from k2app.query.engine import QueryEngine
 from k2app.query.lake_queries import COMPLETENESS_QUERY, RANGE_QUERY
 from k2app.query.requests import StatsRequest, SymbolsRequest, make
-from k2app.query.result_text import to_json
 from k2app.settings import Settings
 from tests.query_lake import DAY_US, MONDAY, append, at, company, gap, quote, trade
 

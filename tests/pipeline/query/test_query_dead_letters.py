@@ -13,7 +13,7 @@ from k2app.lake.catalog import load
 from k2app.lake.ledger import append_if
 from k2app.lake.redriven import Coordinates, named
 from k2app.lake.tables import SPECS, Name
-from k2app.query.dead_letters import DeadLettersRequest
+from k2app.query.coverage.dead_letters import DeadLettersRequest
 from k2app.query.lake_queries import DEAD_LETTERS_QUERY
 from k2app.query.requests import make
 from tests.query_lake import LOG, at

@@ -13,11 +13,11 @@ from k2app.errors import GoneError, RequestError
 from k2app.lake.catalog import create_tables, load, open_catalog
 from k2app.lake.tables import Name
 from k2app.market import exchanges
+from k2app.query.answers.result_text import to_json
 from k2app.query.engine import QueryEngine
-from k2app.query.history_requests import DiffRequest, SnapshotRequest, SnapshotsRequest
+from k2app.query.history.requests import DiffRequest, SnapshotRequest, SnapshotsRequest
 from k2app.query.lake_queries import DIFF_QUERY, SNAPSHOT_QUERY, SNAPSHOTS_QUERY
 from k2app.query.requests import make, parse
-from k2app.query.result_text import to_json
 from k2app.query.times import EPOCH, MICROSECOND
 from k2app.settings import Settings
 from tests.lake_flushes import commit, flush, span, writer

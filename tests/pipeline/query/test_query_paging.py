@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from k2app.errors import RequestError
 from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
+from k2app.query.answers.page import from_cursor, to_cursor
 from k2app.query.engine import QueryEngine
-from k2app.query.page import from_cursor, to_cursor
 from k2app.query.requests import GapsRequest, RowsRequest, make
 from k2app.settings import Settings
 from tests.query_lake import LOG, MONDAY_US, append, gap, trade

@@ -14,11 +14,11 @@ from k2app.errors import GoneError, RequestError, TransientError
 from k2app.lake.catalog import load
 from k2app.lake.fileio import local_path
 from k2app.lake.tables import Name
+from k2app.query.answers.result_text import to_json
 from k2app.query.engine import QueryEngine
-from k2app.query.plan import Planner
 from k2app.query.queries import TRADES_QUERY
+from k2app.query.reading.plan import Planner
 from k2app.query.requests import GapsRequest, Request, RowsRequest, SummariesRequest, make, parse
-from k2app.query.result_text import to_json
 from tests.query_lake import MONDAY, gap, quote, trade
 
 BULK = 50

@@ -11,10 +11,16 @@ import duckdb
 import pytest
 
 from k2app.errors import OperatorError
+from k2app.query.answers.result_text import to_json
 from k2app.query.engine import TRADES_QUERY
-from k2app.query.pool import QUEUED_PER_THREAD, Pool, QueryCancelledError, QueryTimeoutError, TooBusyError
+from k2app.query.reading.pool import (
+    QUEUED_PER_THREAD,
+    Pool,
+    QueryCancelledError,
+    QueryTimeoutError,
+    TooBusyError,
+)
 from k2app.query.requests import RowsRequest
-from k2app.query.result_text import to_json
 from k2app.settings import QuerySettings
 from tests.query_lake import trade
 
@@ -169,7 +175,7 @@ from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
 from k2app.query.engine import QueryEngine
 from k2app.query.requests import RowsRequest
-from k2app.query.result_text import to_json
+from k2app.query.answers.result_text import to_json
 from k2app.settings import Settings
 settings = Settings(home=Path(sys.argv[1]))
 catalog = open_catalog(settings)

@@ -11,8 +11,8 @@ import pytest
 
 from k2app.lake.catalog import load
 from k2app.lake.tables import Name
+from k2app.query.answers.result_text import to_json
 from k2app.query.requests import RowsRequest, SummaryRequest, SymbolsRequest
-from k2app.query.result_text import to_json
 from tests.query_lake import MONDAY, company, trade
 
 

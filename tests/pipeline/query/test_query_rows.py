@@ -7,8 +7,8 @@ import json
 import pytest
 
 from k2app.errors import RequestError
+from k2app.query.answers.result_text import to_json
 from k2app.query.requests import RowsRequest, parse
-from k2app.query.result_text import to_json
 from k2app.query.times import micros_to_text
 from tests.query_lake import MONDAY_US, gap, quote, trade
 

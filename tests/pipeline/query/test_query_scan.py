@@ -12,9 +12,9 @@ from pyiceberg.types import LongType, StringType
 
 from k2app.errors import OperatorError
 from k2app.lake.tables import SPECS, Name
-from k2app.query.plan import Planner
+from k2app.query.answers.result_text import to_json
+from k2app.query.reading.plan import Planner
 from k2app.query.requests import RowsRequest
-from k2app.query.result_text import to_json
 from tests.query_lake import DAY_US, MONDAY_US, trade
 
 

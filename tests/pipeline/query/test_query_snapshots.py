@@ -7,9 +7,9 @@ import pytest
 from k2app.errors import OperatorError, RequestError
 from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
+from k2app.query.answers.result_text import to_json
 from k2app.query.engine import QueryEngine
 from k2app.query.requests import RowsRequest, StatsRequest, SymbolsRequest, make, parse
-from k2app.query.result_text import to_json
 from k2app.settings import Settings
 from tests.query_lake import at, gap, trade
 

@@ -15,7 +15,10 @@ from k2app.errors import GoneError, OperatorError, RequestError
 from k2app.lake.catalog import load
 from k2app.lake.tables import SPECS, Name
 from k2app.lake.tags import Tags
+from k2app.query.answers.result_text import to_json
 from k2app.query.engine import QueryEngine
+from k2app.query.history.tagging import tag_set
+from k2app.query.reading.snapshots import Snapshots
 from k2app.query.requests import (
     GapsRequest,
     Request,
@@ -25,9 +28,6 @@ from k2app.query.requests import (
     SymbolsRequest,
     make,
 )
-from k2app.query.result_text import to_json
-from k2app.query.snapshots import Snapshots
-from k2app.query.tagging import tag_set
 from tests.lake_flushes import commit as commit_flush
 from tests.lake_flushes import flush, offsets, span, writer
 from tests.query_lake import MONDAY, company, gap, quote, trade

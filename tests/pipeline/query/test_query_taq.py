@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from k2app.errors import RequestError
 from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
-from k2app.query import taq_quotes
 from k2app.query.engine import QueryEngine
 from k2app.query.queries import TAQ_QUERY
 from k2app.query.requests import make
-from k2app.query.taq import SCHEMA
-from k2app.query.taq_request import TaqRequest
+from k2app.query.taq import quotes as taq_quotes
+from k2app.query.taq.request import TaqRequest
+from k2app.query.taq.taq import SCHEMA
 from k2app.query.times import EPOCH
 from k2app.settings import Settings
 from tests.market_model import PRINTS, market, retract, shown

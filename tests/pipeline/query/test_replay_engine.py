@@ -17,11 +17,11 @@ import structlog
 import schemas
 from k2app.cli import k2_query as cli
 from k2app.errors import OperatorError
-from k2app.query.player import opened, play
-from k2app.query.replay import Feed
-from k2app.query.replay_engine import ReplayEngine
-from k2app.query.replay_lines import Lines
-from k2app.query.replay_request import ReplayFormat, ReplayRequest
+from k2app.query.replay.engine import ReplayEngine
+from k2app.query.replay.lines import Lines
+from k2app.query.replay.player import opened, play
+from k2app.query.replay.replay import Feed
+from k2app.query.replay.request import ReplayFormat, ReplayRequest
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_path import log_path
 from tests.query_lake import MONDAY_US, at, quote, trade

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from k2app.errors import RequestError
 from k2app.lake.catalog import create_tables, open_catalog
 from k2app.market import exchanges
-from k2app.query import ordered, replay
 from k2app.query.engine import QueryEngine
-from k2app.query.pace import Pace
 from k2app.query.queries import TRADES_QUERY
-from k2app.query.replay import Feed, open_replay
-from k2app.query.replay_lines import Lines
-from k2app.query.replay_query import REPLAY_QUERY
-from k2app.query.replay_request import ReplayFormat, ReplayRequest
+from k2app.query.reading import ordered
+from k2app.query.replay import replay
+from k2app.query.replay.lines import Lines
+from k2app.query.replay.pace import Pace
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.query.replay.replay import Feed, open_replay
+from k2app.query.replay.request import ReplayFormat, ReplayRequest
+from k2app.query.replay.script import Script
 from k2app.query.requests import RowsRequest, make
-from k2app.query.script import Script
 from k2app.settings import Settings
 from tests.query_lake import MONDAY_US, append, quote, trade
 from tests.replay_lake import expected, made_rows, objects, open_gap, put_in_commits, rows_of

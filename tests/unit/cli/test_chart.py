@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2app.cli.chart import candles
-from k2app.query.bars import SCHEMA
+from k2app.query.bars.bars import SCHEMA
 
 PRICES = ("open", "high", "low", "close")
 

@@ -16,8 +16,8 @@ from k2app.load import profiles
 from k2app.load.reader import read
 from k2app.load.records import record_schema
 from k2app.market.topics import DataType
-from k2app.query.result import Result
-from k2app.query.result_text import to_csv
+from k2app.query.answers.result import Result
+from k2app.query.answers.result_text import to_csv
 
 QUOTES = "symbol,timestamp,bid_price,bid_quantity,ask_price,ask_quantity"
 AT = "2014-03-10T00:00:00Z"

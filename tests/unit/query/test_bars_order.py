@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2app.query.bars_order import order_number, order_of_all
-from k2app.query.bounds import Bounds
+from k2app.query.bars.order import order_number, order_of_all
+from k2app.query.reading.bounds import Bounds
 
 CONSTANT = {name: Bounds(b"x", b"x", has_nulls=False) for name in ("log_id", "topic")}
 

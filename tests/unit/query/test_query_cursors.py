@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2app.errors import RequestError
-from k2app.query.page import Place, from_cursor, to_cursor
+from k2app.query.answers.page import Place, from_cursor, to_cursor
 from k2app.query.rows import KEY_TYPES
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -8,8 +8,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2app.query.gaps import fold
-from k2app.query.vwap import divide_one
+from k2app.query.bars.vwap import divide_one
+from k2app.query.gaps.gaps import fold
 
 
 def event(kind, start, end, symbol):

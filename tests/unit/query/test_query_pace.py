@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2app.query.pace import BURST_S, Pace
+from k2app.query.replay.pace import BURST_S, Pace
 
 SECOND_US = 1_000_000
 

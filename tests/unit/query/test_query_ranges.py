@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2app.query.ranges import outside, union
+from k2app.query.gaps.ranges import outside, union
 
 RANGES = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda r: (r[0], r[0] + r[1])), max_size=6

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2app.query.result import Notice, Result
-from k2app.query.result_text import json_rows, to_csv, to_json
+from k2app.query.answers.result import Notice, Result
+from k2app.query.answers.result_text import json_rows, to_csv, to_json
 
 TEXT = st.text(max_size=6)
 SMALL = st.integers(-(10**18) + 1, 10**18 - 1).map(lambda units: Decimal(units).scaleb(-8))

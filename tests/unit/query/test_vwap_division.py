@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from k2app.query.vwap import divide
+from k2app.query.bars.vwap import divide
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 

@@ -1,0 +1,1 @@
+"""Bars: open, high, low, close, volume and VWAP of any interval."""

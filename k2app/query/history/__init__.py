@@ -1,0 +1,1 @@
+"""The lake's own history: snapshots, what came between them, and tags."""

@@ -1,0 +1,1 @@
+"""Replay: trades and quotes as one stream, in the order in which they happened, at any speed."""

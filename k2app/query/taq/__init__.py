@@ -1,0 +1,1 @@
+"""Trades with the quote that prevailed when they were made."""
