@@ -54,10 +54,24 @@ def looked_into(settings: Settings) -> Iterator[Opened[LogView]]:
     TransientError
         Kafka does not answer.
     """
-    with opened_lake(settings) as catalog:
-        _must_exist(settings)
-        with closing(open_view(settings)) as log:
-            yield Opened(settings, log, catalog, topics(settings))
+    with opened_lake(settings) as catalog, viewed(settings) as log:
+        yield Opened(settings, log, catalog, topics(settings))
+
+
+@contextmanager
+def viewed(settings: Settings) -> Iterator[LogView]:
+    """Open the log, to look into it.
+
+    Raises
+    ------
+    OperatorError
+        It is not there: names the command that makes it.
+    TransientError
+        Kafka does not answer.
+    """
+    _must_exist(settings)
+    with closing(open_view(settings)) as log:
+        yield log
 
 
 @contextmanager

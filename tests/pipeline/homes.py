@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -126,6 +127,13 @@ class Home:
     def floors(self, name: Name = Name.TRADES) -> dict[tuple[str, int], int]:
         found = floor_in_force(self.table(name).metadata).partitions
         return {(p.topic, p.partition): floor.next_offset for p, floor in found.items()}
+
+
+def free_port() -> int:
+    """Port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
