@@ -1,23 +1,23 @@
 """How fast everything is replayed, as Arrow and as NDJSON, against a plain scan of the same files by pyarrow.
 
-The lake has a file a day, sorted by symbol and time, in row groups of 32,768 rows; it is thrown away, or kept in a
-folder that is named. Machines differ: what counts are the ratios within one run.
+The lake is that of `serving_lake.py`: so many trades and as many quotes, a file a day, sorted by symbol and time, in
+row groups of 32,768 rows. Machines differ: what counts are the ratios within one run. The peak is that of the process
+until then.
 
-Run: `python bench/replay.py [rows] [folder]`
+Run: `python bench/replay.py [rows]`
 """
 
 from __future__ import annotations
 
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pyarrow.dataset as ds
-from query import DAYS, SYMBOLS, fill
+from serving_lake import DAYS, SYMBOLS, lake_of
 
 from k2app.lake.catalog import open_catalog
 from k2app.market import exchanges
@@ -78,37 +78,29 @@ def measure(name: str, work: Callable[[], int], scanned: float) -> float:
     return cost
 
 
-def run(home: Path, rows: int) -> None:
+def run(rows: int) -> None:
     """Make the lake if it is not there, and replay it."""
+    home = lake_of(rows).home
     settings = Settings(home=home, query=QuerySettings(timeout_s=600))
-    with closing(open_catalog(settings)) as catalog:
-        if not (home / "warehouse").exists():
-            fill(settings, catalog, rows)
-        with closing(QueryEngine(settings, catalog, exchanges.load())) as engine:
-            print(f"{rows:,} trades, {SYMBOLS} symbols, {DAYS} days")
-            print(f"{'what':<44} {'M rows/s':>8} {'M/cpu second':>12} {'to scan':>8} {'peak MB':>10}")
-            scanned = measure("pyarrow scan, texts as dictionaries", lambda: scan(home, TEXTS), 0)
-            asked = ReplayRequest()
-            measure("replay, batches", lambda: streamed(engine, REPLAY_QUERY, asked, counted), scanned)
-            arrow = written(Format.ARROW)
-            measure(
-                "replay, Arrow with its hash", lambda: streamed(engine, REPLAY_QUERY, asked, arrow), scanned
-            )
-            measure(
-                "trades, batches", lambda: streamed(engine, TRADES_QUERY, RowsRequest(), counted), scanned
-            )
-            measure("replay, NDJSON with its hash", lambda: lines(engine), scanned)
-            measure("pyarrow scan, plain texts", lambda: scan(home, []), scanned)
+    with (
+        closing(open_catalog(settings)) as catalog,
+        closing(QueryEngine(settings, catalog, exchanges.load())) as engine,
+    ):
+        print(f"{rows:,} trades and as many quotes, {SYMBOLS} symbols, {DAYS} days")
+        print(f"{'what':<44} {'M rows/s':>8} {'M/cpu second':>12} {'to scan':>8} {'peak MB':>10}")
+        scanned = measure("pyarrow scan, texts as dictionaries", lambda: scan(home, TEXTS), 0)
+        asked = ReplayRequest()
+        measure("replay, batches", lambda: streamed(engine, REPLAY_QUERY, asked, counted), scanned)
+        arrow = written(Format.ARROW)
+        measure("replay, Arrow with its hash", lambda: streamed(engine, REPLAY_QUERY, asked, arrow), scanned)
+        measure("trades, batches", lambda: streamed(engine, TRADES_QUERY, RowsRequest(), counted), scanned)
+        measure("replay, NDJSON with its hash", lambda: lines(engine), scanned)
+        measure("pyarrow scan, plain texts", lambda: scan(home, []), scanned)
 
 
 def main() -> None:
-    """Run in a folder that is thrown away, or that was named."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
-    if len(sys.argv) > 2:
-        run(Path(sys.argv[2]), rows)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), rows)
+    """Run with as many rows as were asked for."""
+    run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 
+from k2app.query.beside import Bytes
 from k2app.query.reading.pool import QueryCancelledError
 
 WAITING_BYTES = 4 * 2**20
@@ -26,12 +27,12 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._changed = threading.Condition()
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[Bytes] = deque()
         self._held_bytes = 0
         self._ended = False
         self._closed = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         """Hand on bytes; waits while too many wait for the client. Called in the query's thread.
 
         Raises
@@ -64,10 +65,10 @@ class Channel:
         """Wait until there is something to read, or nothing more comes."""
         await self._ready.wait()
 
-    def read(self) -> bytes:
+    def read(self) -> Bytes:
         """Everything that waits; empty only when nothing more comes, or nothing is there yet."""
         with self._changed:
-            data = b"".join(self._waiting)
+            data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
             self._waiting.clear()
             self._held_bytes = 0
             if not self._ended:

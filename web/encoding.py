@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from k2app.query.beside import Bytes
+
 SMALL_BYTES = 1_400
 """Answers that fit into a packet are not worth it."""
 
@@ -24,7 +26,7 @@ Write = Callable[[bytes], object]
 class Encoder(Protocol):
     """Writes compressed what it is given."""
 
-    def write(self, data: bytes) -> object:
+    def write(self, data: Bytes) -> object:
         """Take the next bytes."""
 
     def close(self) -> None:
@@ -62,7 +64,7 @@ class _Gzip:
         self._write = write
         self._zlib = zlib.compressobj(GZIP_LEVEL, wbits=_GZIP_WINDOW)
 
-    def write(self, data: bytes) -> object:
+    def write(self, data: Bytes) -> object:
         return self._hand_on(self._zlib.compress(data))
 
     def close(self) -> None:
@@ -80,7 +82,7 @@ class _Zstd:
         self._file = _File(write)
         self._stream = pa.CompressedOutputStream(pa.PythonFile(self._file, mode="w"), "zstd")
 
-    def write(self, data: bytes) -> object:
+    def write(self, data: Bytes) -> object:
         return self._stream.write(data)
 
     def close(self) -> None:

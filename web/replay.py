@@ -13,6 +13,7 @@ import faust
 from aiohttp import hdrs, web
 
 from k2app.query.answers.formats import Format
+from k2app.query.beside import Bytes
 from k2app.query.reading.pool import Running, TooBusyError
 from k2app.query.reading.reader import Reader
 from k2app.query.replay.lines import Lines, Part
@@ -20,7 +21,7 @@ from k2app.query.replay.pace import Pace
 from k2app.query.replay.query import REPLAY_QUERY
 from k2app.query.replay.replay import Feed, open_replay
 from k2app.query.replay.request import PACED, REPLAY_MEDIA_TYPES, ReplayFormat, ReplayRequest, replay_format
-from k2app.query.replay.script import Script
+from k2app.query.replay.script import Script, gathered
 from k2app.query.requests import parse
 from web.dependencies import Dependencies
 from web.encoding import Encoder, chosen, encoder
@@ -143,7 +144,8 @@ class _Sending:
                         return
                     script.take(part)
                     step = asyncio.ensure_future(self._step())
-                await self._write(b"".join(script.due(time.monotonic())))
+                for data in gathered(script.due(time.monotonic())):
+                    await self._write(data)
                 await self._wait(script, step)
         finally:
             step.cancel()
@@ -168,13 +170,13 @@ class _Sending:
             else:
                 return await asyncio.wrap_future(self._running.future)
 
-    async def _write(self, data: bytes, *, last: bool = False) -> None:
+    async def _write(self, data: Bytes, *, last: bool = False) -> None:
         if self._encoder is not None:
             data = await asyncio.to_thread(self._pack, self._encoder, data, last)
         if data:
             await write_all(self._response, data, self._idle_s)
 
-    def _pack(self, packer: Encoder, data: bytes, last: bool) -> bytes:
+    def _pack(self, packer: Encoder, data: Bytes, last: bool) -> bytes:
         packer.write(data)
         if last:
             packer.close()

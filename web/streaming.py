@@ -21,6 +21,7 @@ from k2app.query.answers.formats import MEDIA_TYPES, Format
 from k2app.query.answers.result import Result
 from k2app.query.answers.stream import Stream
 from k2app.query.answers.writing import control_line, write_stream
+from k2app.query.beside import Bytes
 from k2app.query.query import Query
 from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, Running
 from k2app.query.requests import Request
@@ -179,7 +180,7 @@ async def _pass_on(
             await _write(response, data[start : start + PIECE_BYTES], idle_s)
 
 
-async def write_all(response: web.StreamResponse, data: bytes, idle_s: float) -> None:
+async def write_all(response: web.StreamResponse, data: Bytes, idle_s: float) -> None:
     """Send bytes, as fast as the client takes them.
 
     Raises

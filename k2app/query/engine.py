@@ -9,6 +9,7 @@ from typing import TypeVar
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from k2app.lake.object_store import is_on_s3, s3_properties
 from k2app.market.exchanges import Exchange
 from k2app.query.answers.pages import pages
 from k2app.query.answers.result import Result
@@ -59,7 +60,7 @@ class QueryEngine(Tables):
     Raises
     ------
     OperatorError
-        DuckDB does not take a setting, or the warehouse is not a folder.
+        DuckDB does not take a setting, or the warehouse is neither a folder nor on S3.
     """
 
     def __init__(self, settings: Settings, catalog: Catalog, exchanges: Mapping[str, Exchange]) -> None:
@@ -69,7 +70,8 @@ class QueryEngine(Tables):
         self._exchanges = exchanges
         self._max_rows = settings.query.max_rows
         warehouse = settings.lake.warehouse or str(settings.home / "warehouse")
-        self._pool = Pool(settings.query, readable_path(warehouse))
+        s3 = s3_properties(settings) if is_on_s3(warehouse) else None
+        self._pool = Pool(settings.query, readable_path(warehouse), s3)
 
     def submit(self, query: Query, request: Request, finish: Callable[[Result], T]) -> Running[T]:
         """Hand in a query; `finish` runs on the query's thread, within its time.

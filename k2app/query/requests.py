@@ -291,8 +291,15 @@ def parse(model: type[R], given: Iterable[tuple[str, str]]) -> R:
 
 
 def parameters(model: type[Request]) -> dict[str, FieldInfo]:
-    """The parameters of a request by the names that clients use: a field's alias, where it has one."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    """The parameters of a request by the names that clients use: a field's alias, where it has one; own ones first."""
+    return {field.alias or name: field for name, field in own_first(model).items()}
+
+
+def own_first(model: type[Request]) -> dict[str, FieldInfo]:
+    """Fields of a request: its own before those it has from others."""
+    owners = [owner for owner in model.__mro__ if issubclass(owner, BaseModel)]
+    named = (name for owner in owners for name in owner.__annotations__ if name in model.model_fields)
+    return {name: model.model_fields[name] for name in dict.fromkeys(named)}
 
 
 def is_repeatable(model: type[Request], name: str) -> bool:

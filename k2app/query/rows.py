@@ -14,7 +14,8 @@ from k2app.query.answers.page import Key, from_cursor, to_cursor
 from k2app.query.answers.result import Notice, Result
 from k2app.query.answers.stream import BATCH_ROWS, Stream, result_to_stream
 from k2app.query.gaps.notices import gap_notices
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal, has_any, quoted, within
+from k2app.query.reading.filters import Filter, Term, any_of, between, equal, has_any, within
+from k2app.query.reading.first_rows import FirstRows
 from k2app.query.reading.ordered import ordered
 from k2app.query.reading.ordering import ORDER
 from k2app.query.reading.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
@@ -25,22 +26,11 @@ from k2app.query.reading.windows import WINDOW_ROWS, Source
 from k2app.query.requests import RowsRequest
 
 TOP_ROWS = 5_000
-"""Rows that DuckDB picks from any number without sorting the rest; for more it sorts all, and holds them."""
+"""Rows that are picked from any number by their time, or by DuckDB without sorting the rest; of more, a window of time
+is read after the other."""
 
 KEY_TYPES = (int, (int, type(None)), str, str, int, int)
 """Types of the order's columns in a cursor; timestamp in microseconds."""
-
-ASCENDING = ", ".join(f"{quoted(column)} ASC NULLS FIRST" for column in ORDER)
-
-DESCENDING = ", ".join(f"{quoted(column)} DESC NULLS LAST" for column in ORDER)
-
-_KEY_COLUMNS = (
-    'timestamp, sequence IS NOT NULL, coalesce(sequence, 0), log_id, topic, "partition"::BIGINT, "offset"'
-)
-_KEY_VALUES = (
-    "make_timestamptz($key_0::BIGINT), $key_known::BOOLEAN, $key_1::BIGINT, $key_2::VARCHAR, $key_3::VARCHAR, "
-    "$key_4::BIGINT, $key_5::BIGINT"
-)
 
 
 @dataclass(frozen=True)
@@ -122,13 +112,14 @@ def stream_rows(reader: Reader, table: str, request: RowsRequest) -> Stream:
 
 def _pieces(reader: Reader, page: _Page, judged: Judgement, limit: int | None) -> Iterator[pa.Table]:
     """The rows in order, some at a time; one more than the limit at least, if there are."""
-    if limit is not None and limit <= TOP_ROWS:
-        yield _fetch(reader, page, judged, limit + 1)
-        return
     arrow = reader.scanner.shape(page.found.versions[page.table]).arrow
     asked = page.request.columns
     columns = tuple(dict.fromkeys((*asked, "symbol", *ORDER))) if asked else tuple(arrow.names)
-    source = Source(page.found, page.table, (*page.scope, *_near(page)))
+    first = _first_rows(page, judged, columns)
+    if limit is not None and limit <= TOP_ROWS:
+        yield first.read(reader, limit + 1)
+        return
+    source = Source(page.found, page.table, (*page.scope, *first.near))
     rows = WindowRows(source, judged, page.request.include_duplicates, columns)
     plain = pa.schema([arrow.field(name) for name in columns])
     for piece in ordered(
@@ -222,39 +213,17 @@ def _open(reader: Reader, table: str, request: RowsRequest) -> _Page:
     return _Page(table, request, reader.snapshots.resume((table,), (GAPS,), place), place.key)
 
 
-def _fetch(reader: Reader, page: _Page, judged: Judgement, rows: int) -> pa.Table:
-    """The first so many rows; with the columns asked for, and those of the order."""
-    order = ASCENDING if page.ascending else DESCENDING
-    where, parameters = _after(page)
-    shown = "NOT retracted" if page.request.include_duplicates else "NOT retracted AND NOT duplicate"
-    asked = page.request.columns
-    columns = (
-        ", ".join(map(quoted, dict.fromkeys((*asked, "symbol", *ORDER))))
-        if asked
-        else "* EXCLUDE (retracted, duplicate)"
+def _first_rows(page: _Page, judged: Judgement, columns: tuple[str, ...]) -> FirstRows:
+    return FirstRows(
+        page.found,
+        page.table,
+        page.scope,
+        judged,
+        page.request.include_duplicates,
+        columns,
+        page.ascending,
+        page.after,
     )
-    body = f"{judged.sql} SELECT {columns} FROM judged WHERE {shown} AND {where} ORDER BY {order} LIMIT $rows"
-    parameters = {**parameters, **judged.parameters, "rows": rows}
-    found = reader.query(page.found, page.table, (*page.scope, *_near(page)), body, parameters)
-    arrow = reader.scanner.shape(page.found.versions[page.table]).arrow
-    return found.cast(pa.schema([arrow.field(name) for name in found.column_names]))
-
-
-def _near(page: _Page) -> Filter:
-    """The part of the cursor that planner and Parquet can prune by: its time."""
-    if page.after is None:
-        return ()
-    timestamp_us = int(page.after[0] or 0)
-    return (Term("timestamp", ">=" if page.ascending else "<=", timestamp_us, is_time=True),)
-
-
-def _after(page: _Page) -> tuple[str, dict[str, object]]:
-    if page.after is None:
-        return "true", {}
-    values: dict[str, object] = {f"key_{n}": value for n, value in enumerate(page.after)}
-    sequence = page.after[1]
-    known = {"key_known": sequence is not None, "key_1": 0 if sequence is None else sequence}
-    return f"({_KEY_COLUMNS}) {'>' if page.ascending else '<'} ({_KEY_VALUES})", values | known
 
 
 def order_key(rows: pa.Table) -> Key:

@@ -7,27 +7,26 @@ whose metadata has the number of rows and the SHA-256 of the stream before it; P
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from k2app.query.answers.formats import Format
-from k2app.query.answers.result_text import about, csv_header, csv_rows, json_texts, text_bytes
+from k2app.query.answers.result_text import about, csv_header, csv_texts, in_parts, json_texts
+from k2app.query.answers.row_text import text_view
 from k2app.query.answers.stream import Stream
+from k2app.query.beside import Bytes, HashBeside, made_ahead
 
 ROW_GROUP_ROWS = 131_072
 """Rows per row group of a Parquet answer: it is held in memory until it is written."""
 
-TEXT_ROWS = 16_384
-"""Rows written as text at once: what is made of them fits into memory used just before, which is twice as fast."""
-
-Write = Callable[[bytes], object]
+Write = Callable[[Bytes], object]
 """Takes the next bytes of an answer; blocks while nobody wants them."""
 
 
@@ -63,45 +62,49 @@ def control_line(kind: str, **members: object) -> bytes:
 def _ndjson(stream: Stream, write: Write, *, numbers: bool, control: bool) -> int:
     if control:
         write(control_line("start", **about(stream)))
-    rows, digest = _write_lines(stream, write, lambda batch: _json_lines(batch, numbers=numbers))
+    rows, digest = _write_lines(stream, write, partial(json_texts, numbers=numbers, end="\n"))
     if control:
         write(control_line("end", rows=rows, sha256=digest, next=stream.next))
     return rows
 
 
-def _json_lines(rows: pa.Table, *, numbers: bool) -> bytes:
-    parts = (rows.slice(at, TEXT_ROWS) for at in range(0, rows.num_rows, TEXT_ROWS))
-    return b"".join(text_bytes(json_texts(part, numbers=numbers, end="\n")) for part in parts)
-
-
 def _csv(stream: Stream, write: Write, *, control: bool) -> int:
     if control:
         write(b"#" + control_line("start", **about(stream)))
-    write(csv_header(stream.schema.names) + b"\n")
-    rows, digest = _write_lines(stream, write, lambda batch: b"\n".join(csv_rows(batch)) + b"\n")
+    write(csv_header(stream.schema.names))
+    rows, digest = _write_lines(stream, write, csv_texts)
     if control:
         write(b"#" + control_line("end", rows=rows, sha256=digest, next=stream.next))
     return rows
 
 
-def _write_lines(stream: Stream, write: Write, to_lines: Callable[[pa.Table], bytes]) -> tuple[int, str]:
-    rows, digest = 0, hashlib.sha256()
+def _write_lines(stream: Stream, write: Write, to_lines: Callable[[pa.Table], pa.Array]) -> tuple[int, str]:
+    rows, digest = 0, HashBeside()
     for batch in stream.batches:
-        if batch.num_rows:
-            lines = to_lines(pa.Table.from_batches([batch]))
-            digest.update(lines)
-            write(lines)
-            rows += batch.num_rows
+        parts = in_parts(pa.Table.from_batches([batch]))
+        for lines in made_ahead(partial(to_lines, part) for part in parts):
+            data = text_view(lines)
+            digest.update([data])
+            write(data)
+        rows += batch.num_rows
     return rows, digest.hexdigest()
 
 
 class _Sink(io.RawIOBase):
-    """A file that hands on what is written to it, unless it broke off: then it must not get an end."""
+    """A file that hands on what is written to it, unless it broke off: then it must not get an end.
 
-    def __init__(self, write: Write) -> None:
+    Parameters
+    ----------
+    gathers
+        Hand on only when told to.
+    """
+
+    def __init__(self, write: Write, *, gathers: bool) -> None:
         self._write = write
+        self._gathers = gathers
         self._broken = False
-        self.digest = hashlib.sha256()
+        self._held: list[bytes] = []
+        self._digest = HashBeside()
 
     def writable(self) -> bool:
         return True
@@ -109,9 +112,21 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any) -> int:
         taken = bytes(data)
         if not self._broken:
-            self.digest.update(taken)
-            self._write(taken)
+            self._held.append(taken)
+            if not self._gathers:
+                self.hand_on()
         return len(taken)
+
+    def hand_on(self) -> None:
+        """Hand on what was written: Arrow writes buffer by buffer, and waking a reader for each would be dear."""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._digest.update([data])
+        self._write(data)
+
+    def hexdigest(self) -> str:
+        """SHA-256 of what was handed on."""
+        return self._digest.hexdigest()
 
     @contextmanager
     def unless_broken(self) -> Iterator[None]:
@@ -124,23 +139,26 @@ class _Sink(io.RawIOBase):
 
 
 def _arrow(stream: Stream, write: Write) -> int:
-    rows, sink = 0, _Sink(write)
+    rows, sink = 0, _Sink(write, gathers=True)
     schema = stream.schema.with_metadata(_metadata(stream))
     with pa.ipc.new_stream(sink, schema) as writer, sink.unless_broken():
         for batch in stream.batches:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            sink.hand_on()
             rows += batch.num_rows
         empty = pa.RecordBatch.from_pylist([], schema)
         if not rows:
             # Arrow writes the columns with the first batch; the hash has to cover them.
             writer.write_batch(empty)
-        end = {"k2.rows": str(rows), "k2.sha256": sink.digest.hexdigest(), "k2.next": stream.next or ""}
+            sink.hand_on()
+        end = {"k2.rows": str(rows), "k2.sha256": sink.hexdigest(), "k2.next": stream.next or ""}
         writer.write_batch(empty, custom_metadata=pa.KeyValueMetadata(end))
+    sink.hand_on()
     return rows
 
 
 def _parquet(stream: Stream, write: Write) -> int:
-    rows, sink = 0, _Sink(write)
+    rows, sink = 0, _Sink(write, gathers=False)
     schema = stream.schema.with_metadata(_metadata(stream))
     with (
         pq.ParquetWriter(sink, schema, compression="zstd", store_decimal_as_integer=True) as writer,

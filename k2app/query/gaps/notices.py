@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
+from k2app.market.sessions import DAY_US
 from k2app.query.answers.result import Notice
 from k2app.query.coverage.dates import date_of
-from k2app.query.gaps.gaps import Gap, Scope, open_gaps
-from k2app.query.reading.filters import Filter, any_of, equal
-from k2app.query.reading.reader import Reader
+from k2app.query.gaps.gaps import Gap, Scope, fold
+from k2app.query.reading.filters import Filter, any_of, between, equal
+from k2app.query.reading.reader import GAPS, Reader
 from k2app.query.reading.snapshots import SnapshotSet
+
+SPARE_DAYS = 3
+"""More days than a trading date may be away from the UTC date."""
+
+_SCOPE = "exchange, asset_class, data_type, symbol, coalesce(trading_date, DATE '0001-01-01'), epoch"
+
+_EVENTS = f"""
+, events AS (
+  SELECT event, exchange, asset_class, data_type, symbol, trading_date, epoch, from_sequence, to_sequence,
+    epoch_us(timestamp) AS timestamp_us
+  FROM matching)
+, opened AS (
+  SELECT * FROM events WHERE event = 'opened' AND ($start_us::BIGINT IS NULL OR timestamp_us >= $start_us)
+    AND ($end_us::BIGINT IS NULL OR timestamp_us < $end_us
+      -- A gap that was seen later may begin before the end: not that of a later date.
+      OR trading_date IS NULL OR trading_date - DATE '1970-01-01' <= $end_us // {DAY_US} + {SPARE_DAYS}))
+SELECT * FROM opened UNION ALL
+SELECT * FROM events WHERE event <> 'opened' AND ({_SCOPE}) IN (SELECT ({_SCOPE}) FROM opened)
+"""
 
 NAMED = 3
 """Gaps that a warning names; the gaps query lists them all."""
@@ -36,12 +56,29 @@ def gap_notices(
     A gap is stamped with the record that showed it, the first one *after* the hole. So it overlaps if that
     record lies in the range; or if it lies beyond the end, and the record before the hole lies before the end.
     """
-    gaps = open_gaps(reader, found, (*names, *equal("data_type", data_type)))
-    gaps = [gap for gap in gaps if start_us is None or gap.timestamp_us >= start_us]
+    gaps = _open_gaps(reader, found, (*names, *equal("data_type", data_type)), start_us, end_us)
     inside = [gap for gap in gaps if end_us is None or gap.timestamp_us < end_us]
     beyond = [] if end_us is None else _first_beyond(gaps, end_us)
     across = [] if end_us is None else _across(reader, found, data_type, beyond, end_us)
     return _notices([*inside, *across])
+
+
+def _open_gaps(
+    reader: Reader, found: SnapshotSet, terms: Filter, start_us: int | None, end_us: int | None
+) -> list[Gap]:
+    """Open gaps seen from the start on, as far as they can overlap the range; ordered by scope and number.
+
+    Notes
+    -----
+    A lake may have millions of events: those outside of the range stay in DuckDB. What closes a gap may have any time,
+    so of the gaps that count every closing event is read.
+    """
+    shown = (*equal("event", "opened"), *between("timestamp", start_us, None))
+    if not reader.files(found, GAPS, (*terms, *shown)):
+        return []
+    range_us = {"start_us": start_us, "end_us": end_us}
+    events = reader.query(found, GAPS, terms, _EVENTS, range_us).to_pylist()
+    return [gap for gap in fold(events) if gap.state == "open"]
 
 
 def _first_beyond(gaps: list[Gap], end_us: int) -> list[Gap]:

@@ -15,7 +15,7 @@ from k2app.lake.catalog import reading
 from k2app.lake.fileio import local_path
 from k2app.query.reading.plan import Recent
 
-FOOTERS_KEPT = 16_384
+BOUNDS_KEPT = 16_384
 """Bounds of files in memory: a kilobyte each."""
 
 FILES_ASKED = 64
@@ -101,10 +101,11 @@ def _read(location: str) -> Known:
     if footer.num_row_groups == 0:
         return {}
     numbers = [n for n in range(footer.num_columns) if footer.schema.column(n).path in COLUMNS]
-    return _joined([_of_group(footer.row_group(group), numbers) for group in range(footer.num_row_groups)])
+    return _joined([of_group(footer.row_group(group), numbers) for group in range(footer.num_row_groups)])
 
 
-def _of_group(group: Any, numbers: list[int]) -> Known:
+def of_group(group: Any, numbers: list[int]) -> Known:
+    """Bounds of some columns, by their numbers, in one row group."""
     found = {}
     for number in numbers:
         column = group.column(number)

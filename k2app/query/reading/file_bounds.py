@@ -21,4 +21,4 @@ def file_bounds(reader: Reader, found: SnapshotSet, table: str, terms: Filter) -
         # A column may have had another name, or a name another column.
         return {}
     with reader.kept(found):
-        return bounds_of(reader.scanner.footers, (file.location for file in files))
+        return bounds_of(reader.scanner.bounds, (file.location for file in files))

@@ -1,22 +1,21 @@
-"""Rows of one or two tables in the total order, window after window; the next is read while one is used."""
+"""Rows of one or two tables in the total order, window after window."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from k2app.query.beside import made_ahead
 from k2app.query.reading.ordering import Ints, key_at, keys_of, order_of, sortable, times_of
 from k2app.query.reading.reader import Reader
+from k2app.query.reading.taking import take_rows
 from k2app.query.reading.window_rows import WindowRows
 from k2app.query.reading.windows import WINDOW_ROWS, windows
-
-T = TypeVar("T")
 
 PIECE_ROWS = 32_768
 """Rows handed on at a time: twenty megabytes of text, which malloc still takes from memory that was used before."""
@@ -93,67 +92,43 @@ def ordered(
     reader
         Gives the query's way to the lake, asked anew for each window: time may pass between two.
     ahead
-        Read the next window while one is used; two are in memory then.
+        Make the next piece while one is used.
 
     Returns
     -------
     iterator
         Pieces of at most `piece_rows`; one without rows where there are none.
     """
-    loads = _loads(reader, rows, descending=descending, window_rows=window_rows)
-    for tables in _loaded(loads) if ahead else (load() for load in loads):
-        order = order_of(tables)[:: -1 if descending else 1]
-        if after is not None:
-            order = _following(tables, order, after, descending=descending)
-        for start in range(0, max(len(order), 1), piece_rows):
-            yield _piece(tables, order[start : start + piece_rows])
+    for window in windows(reader, [one.source for one in rows], window_rows, descending=descending):
+        # One window is in memory at a time: reading one keeps every processor busy already.
+        pieces = _pieces(
+            [one.read(reader(), window) for one in rows], after, descending=descending, piece_rows=piece_rows
+        )
+        yield from made_ahead(pieces) if ahead else (make() for make in pieces)
+        del pieces
+
+
+def _pieces(
+    tables: Sequence[pa.Table], after: Place | None, *, descending: bool, piece_rows: int
+) -> Iterator[Callable[[], Piece]]:
+    """What makes each piece of a window."""
+    order = order_of(tables)[:: -1 if descending else 1]
+    if after is not None:
+        order = _following(tables, order, after, descending=descending)
+    for start in range(0, max(len(order), 1), piece_rows):
+        yield partial(_piece, tables, order[start : start + piece_rows])
 
 
 def _piece(tables: Sequence[pa.Table], order: Ints) -> Piece:
     firsts = _firsts(tables)
     which = np.searchsorted(firsts, order, side="right") - 1
-    taken = (table.take(pa.array(order[which == n] - firsts[n])) for n, table in enumerate(tables))
+    taken = (take_rows(table, order[which == n] - firsts[n]) for n, table in enumerate(tables))
     return Piece(tuple(taken), which)
 
 
 def _firsts(tables: Sequence[pa.Table]) -> Ints:
     """Number of each table's first row in the concatenation; where a table is empty, the next has it."""
     return np.cumsum([0, *(table.num_rows for table in tables)])[:-1]
-
-
-def _loads(
-    reader: Callable[[], Reader], rows: Sequence[WindowRows], *, descending: bool, window_rows: int
-) -> Iterator[Callable[[], tuple[pa.Table, ...]]]:
-    found = windows(reader, [one.source for one in rows], window_rows, descending=descending)
-    for window in found:
-        loads = [one.prepare(reader(), window) for one in rows]
-        yield lambda loads=loads: tuple(load() for load in loads)  # type: ignore[misc]  # bound now
-
-
-def _loaded(loads: Iterator[Callable[[], T]]) -> Iterator[T]:
-    """What each gives, the next already under way."""
-    ahead = beside(next(loads, None))
-    while ahead is not None:
-        found = ahead.result()
-        ahead = beside(next(loads, None))
-        yield found
-        del found
-
-
-def beside(work: Callable[[], T] | None) -> Future[T] | None:
-    """Do some work on a thread of its own, which ends with it; None: there is none."""
-    if work is None:
-        return None
-    done: Future[T] = Future()
-    threading.Thread(target=_do, args=(work, done), name="read-ahead", daemon=True).start()
-    return done
-
-
-def _do(work: Callable[[], T], done: Future[T]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised again where the result is taken
-        done.set_exception(error)
 
 
 def _following(tables: Sequence[pa.Table], order: Ints, after: Place, *, descending: bool) -> Ints:

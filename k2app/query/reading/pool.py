@@ -21,12 +21,18 @@ import duckdb
 import pyarrow as pa
 
 from k2app.errors import K2Error, OperatorError, TransientError
+from k2app.lake import object_store
+from k2app.query.reading.deadlines import Deadlines
+from k2app.query.reading.duckdb_s3 import reach_s3
 from k2app.settings import QuerySettings
 
 T = TypeVar("T")
 
 QUEUED_PER_THREAD = 32
 """Queries that may wait for each one that runs; more are told to come back."""
+
+REFUSED = frozenset({401, 403})
+"""Status codes by which an object store says that it knows who asks, or does not, and refuses."""
 
 MOST_NICE = 19
 """Lowest priority there is."""
@@ -66,7 +72,7 @@ class Session:
         QueryTimeoutError, QueryCancelledError
             It was stopped.
         OperatorError
-            It needs more memory than allowed, or its result does not fit its type.
+            It needs more memory than allowed, its result does not fit its type, or S3 refuses the credentials.
         TransientError
             A file could not be read: expired meanwhile, or a fault of the disk.
         """
@@ -85,6 +91,8 @@ class Session:
                 f"a sum does not fit its decimal; ask for a shorter range: {error}"
             ) from error
         except duckdb.IOException as error:
+            if isinstance(error, duckdb.HTTPException) and error.status_code in REFUSED:
+                raise OperatorError(f"{object_store.CREDENTIALS}: {error}") from error
             raise TransientError(f"a data file could not be read, it may have expired: {error}") from error
 
     def check(self) -> None:
@@ -101,14 +109,12 @@ class Session:
                     self._cursor.interrupt()
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """Do the work within the time limit."""
+        """Do the work, and give the cursor back."""
         self.resume()
-        self._watch(self._settings.timeout_s)
         try:
             self.check()
             return work(self)
         finally:
-            self._timer.cancel()
             with self._closing:
                 self._ended.set()
                 self._cursor.close()
@@ -121,19 +127,16 @@ class Session:
         """Begin the time limit anew."""
         self._due_s = time.monotonic() + self._settings.timeout_s
 
-    def _watch(self, wait_s: float) -> None:
-        self._timer = threading.Timer(wait_s, self._look)
-        self._timer.daemon = True
-        self._timer.start()
+    def left_s(self) -> float:
+        """Seconds until it has taken too long; while the clock is stopped, all of them."""
+        due_s = self._due_s
+        return self._settings.timeout_s if due_s is None else due_s - time.monotonic()
 
-    def _look(self) -> None:
+    def expire(self) -> None:
+        """Stop the query, for it took too long."""
         limit_s = self._settings.timeout_s
-        left_s = limit_s if self._due_s is None else self._due_s - time.monotonic()
-        if left_s <= 0:
-            message = f"the query took longer than {limit_s:g} s (K2_QUERY_TIMEOUT_S)"
-            self.stop(QueryTimeoutError(message, retry_after_s=limit_s))
-        elif not self._ended.is_set():
-            self._watch(left_s)
+        message = f"the query took longer than {limit_s:g} s (K2_QUERY_TIMEOUT_S)"
+        self.stop(QueryTimeoutError(message, retry_after_s=limit_s))
 
 
 @dataclass(frozen=True)
@@ -159,14 +162,17 @@ class Pool:
         Limits.
     root
         Folder that queries may read, and nothing else.
+    s3
+        How S3 is reached, if that is where the folder is.
     """
 
-    def __init__(self, settings: QuerySettings, root: str) -> None:
+    def __init__(self, settings: QuerySettings, root: str, s3: Mapping[str, str] | None = None) -> None:
         self._settings = settings
         step_back = partial(_step_back, settings.nice)
         # DuckDB's own threads have the priority of the one that opens it.
         with ThreadPoolExecutor(1, initializer=step_back) as opener:
-            self._connection = opener.submit(connect, settings, root).result()
+            self._connection = opener.submit(connect, settings, root, s3).result()
+        self._deadlines = Deadlines(settings.timeout_s)
         self._queries = _Threads(settings.concurrent, QUEUED_PER_THREAD, "queries", step_back)
         # A slow reader keeps its thread: streams must not stand in the way of queries.
         self._streams = _Threads(settings.streams, 0, "streams", step_back)
@@ -186,13 +192,18 @@ class Pool:
         """
         threads = self._streams if stream else self._queries
         session = Session(self._connection.cursor(), self._settings)
-        return Running(threads.submit(partial(session.run, work)), session)
+        return Running(threads.submit(partial(self._run, session, work)), session)
 
     def close(self) -> None:
         """Wait for the queries that run, throw away those that wait, close DuckDB."""
         self._queries.close()
         self._streams.close()
+        self._deadlines.close()
         self._connection.close()
+
+    def _run(self, session: Session, work: Callable[[Session], T]) -> T:
+        with self._deadlines.watching(session):
+            return session.run(work)
 
 
 class _Threads:
@@ -231,8 +242,15 @@ def _settle_pandas() -> None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # how the import system says "not there"
 
 
-def connect(settings: QuerySettings, root: str) -> duckdb.DuckDBPyConnection:
+def connect(
+    settings: QuerySettings, root: str, s3: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB that reads files below `root` and reaches nothing else.
+
+    Parameters
+    ----------
+    s3
+        How S3 is reached, if that is where `root` is.
 
     Raises
     ------
@@ -251,15 +269,21 @@ def connect(settings: QuerySettings, root: str) -> duckdb.DuckDBPyConnection:
         # Data files never change under their name: nothing has to be asked again.
         ("parquet_metadata_cache", True),
         ("validate_external_file_cache", "NO_VALIDATION"),
-        ("allowed_directories", [root.rstrip("/") + "/"]),
+        ("allowed_directories", [_folder(root)]),
         ("enable_external_access", False),
         ("lock_configuration", True),
     )
     _settle_pandas()
     connection = duckdb.connect(":memory:")
+    if s3 is not None:
+        reach_s3(connection, _folder(root), s3)
     for name, value in steps:
         _set(connection, name, value)
     return connection
+
+
+def _folder(root: str) -> str:
+    return root.rstrip("/") + "/"
 
 
 def _set(connection: duckdb.DuckDBPyConnection, name: str, value: object) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from k2app.errors import GoneError, RequestError, TransientError
 from k2app.lake.tables import Name
 from k2app.market.exchanges import Exchange
-from k2app.query.reading.filters import Filter, known_until, pruning, where
+from k2app.query.reading.filters import Filter, known_until, where
 from k2app.query.reading.plan import DataFile, Planner
 from k2app.query.reading.pool import Session
 from k2app.query.reading.scan import Scanner
@@ -57,7 +57,7 @@ class Reader:
         if version.snapshot is None:
             return ()
         with self.kept(found):
-            return self.planner.files(version.table, version.snapshot, pruning(terms))
+            return self.planner.files(version.table, version.snapshot, terms)
 
     def query(
         self,

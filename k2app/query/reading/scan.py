@@ -40,8 +40,10 @@ from pyiceberg.types import (
 from k2app.errors import OperatorError
 from k2app.lake.catalog import reading
 from k2app.lake.fileio import local_path
-from k2app.query.reading.bounds import FOOTERS_KEPT, Known
+from k2app.lake.object_store import is_on_s3
+from k2app.query.reading.bounds import BOUNDS_KEPT, Known
 from k2app.query.reading.filters import quoted
+from k2app.query.reading.footers import FOOTERS_BYTES, Footer
 from k2app.query.reading.plan import Recent
 from k2app.query.reading.snapshots import Version
 
@@ -114,11 +116,12 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scanner:
-    """Makes relations; remembers the layouts of files, and the bounds of their values."""
+    """Makes relations; remembers the layouts of files, the bounds of their values, and their footers."""
 
     layouts: Recent[Layout] = field(default_factory=lambda: Recent(LAYOUTS_KEPT))
     shapes: Recent[Shape] = field(default_factory=lambda: Recent(SHAPES_KEPT))
-    footers: Recent[Known] = field(default_factory=lambda: Recent(FOOTERS_KEPT))
+    bounds: Recent[Known] = field(default_factory=lambda: Recent(BOUNDS_KEPT))
+    footers: Recent[Footer] = field(default_factory=lambda: Recent(FOOTERS_BYTES, lambda one: one.size_bytes))
 
     def relation(self, version: Version, locations: Iterable[str], name: str = "files") -> Relation:
         """Rows of these files, under the schema of the version.
@@ -184,12 +187,14 @@ def readable_path(location: str) -> str:
     Raises
     ------
     OperatorError
-        It is not on this machine.
+        It is neither on this machine nor on S3.
     """
     path = local_path(location)
-    if path is None:
-        raise OperatorError(f"queries read warehouses in a folder (file://), not {location}")
-    return str(path)
+    if path is not None:
+        return str(path)
+    if is_on_s3(location):
+        return f"s3://{location.partition('://')[2]}"
+    raise OperatorError(f"queries read warehouses in a folder (file://) or on S3 (s3://), not {location}")
 
 
 def sql_type(kind: IcebergType) -> str:

@@ -164,12 +164,13 @@ class Snapshots:
             return self._at_tag(main, beside, request.tag, include_retracted=include_retracted)
         if request.snapshots is not None:
             return self._at_pins(main, beside, request.snapshots, include_retracted=include_retracted)
-        # Main tables first: what is beside them was committed before them.
-        found = _resolve(self._load((*main, *beside)), main, request)
-        found = replace(found, pin=request.pin)
+        # Main tables first: what is beside them was committed before them. The catalog is asked once for all.
+        tables = self._load((*main, *beside, *(() if include_retracted else (LOADS,))))
+        chosen = {name: tables[name] for name in (*main, *beside)}
+        found = replace(_resolve(chosen, main, request), pin=request.pin)
         # A snapshot's set is of its own moment; a time's is of that time.
         until_us = found.as_of_us if request.snapshot_id is not None else request.as_of
-        return found if include_retracted else self._with_retractions(found, until_us)
+        return found if include_retracted else _with_retractions(found, tables[LOADS], until_us)
 
     def resume(self, main: tuple[str, ...], beside: tuple[str, ...], place: Place) -> SnapshotSet:
         """Find the set that a cursor was given out for.
@@ -235,10 +236,9 @@ class Snapshots:
         if LOADS in named:
             ledger = {} if named[LOADS].snapshot is None else {LOADS: named[LOADS]}
             return replace(found, versions={**taken, **ledger})
-        return found if moment_ms is None else self._with_retractions(found, moment_ms * MILLISECOND_US)
-
-    def _with_retractions(self, found: SnapshotSet, until_us: int | None) -> SnapshotSet:
-        return _with_retractions(found, self._load((LOADS,))[LOADS], until_us)
+        if moment_ms is None:
+            return found
+        return _with_retractions(found, self._load((LOADS,))[LOADS], moment_ms * MILLISECOND_US)
 
     def _load(self, names: Iterable[str]) -> dict[str, Table]:
         return self.tables.load(names)

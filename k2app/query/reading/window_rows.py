@@ -6,20 +6,23 @@ several times as fast where every column of every row is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pyiceberg.io import FileIO
 
 from k2app.errors import TransientError
+from k2app.lake.fileio import arrow_files
 from k2app.query.reading.filters import Filter, Term, known_until, quoted
 from k2app.query.reading.plan import DataFile
 from k2app.query.reading.reader import Reader
-from k2app.query.reading.scan import readable_path
+from k2app.query.reading.taking import is_one_text
 from k2app.query.reading.visibility import DUPLICATE, Judgement
 from k2app.query.reading.windows import Source, Window, window_terms
 
@@ -38,9 +41,6 @@ _COMPARED = {"=": "__eq__", "<>": "__ne__", ">=": "__ge__", "<": "__lt__", "<=":
 
 BATCH_ROWS = 32_768
 """Rows that Arrow decodes at once: a row group. More are read ahead by nobody, or they would all be in memory twice."""
-
-Load = Callable[[], pa.Table]
-"""Reads a window; may be called on any thread."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,21 @@ class WindowRows:
         arrow = reader.scanner.shape(self.source.found.versions[self.source.table]).arrow
         return dictionary_schema(arrow, self.columns)
 
-    def prepare(self, reader: Reader, window: Window) -> Load:
-        """Plan the reading of a window; where DuckDB has to read, it is read at once."""
+    def read(self, reader: Reader, window: Window) -> pa.Table:
+        """The rows of a window."""
         found, name = self.source.found, self.source.table
         terms = (*self.source.terms, *window_terms(window), *known_until(found.cut_us(name)))
         schema = self.schema(reader)
         files = reader.files(found, name, terms)
         if not files:
-            empty: Load = schema.empty_table
-            return empty
+            return schema.empty_table()
         locations = [file.location for file in files]
         shown = (*_needed(terms, files), *self._hiding(reader, terms))
         plain = not self.judged.withdrawn and reader.scanner.is_plain(found.versions[name], locations)
         if plain and all(map(_is_simple, shown)):
-            return lambda: _kept(reader, found, lambda: _load(locations, shown, schema))
-        rows = _conformed(_columns(self._fetch(reader, window)), schema)
-        return lambda: rows
+            with reader.kept(found):
+                return _load(found.versions[name].table.io, locations, shown, schema)
+        return _conformed(_columns(self._fetch(reader, window)), schema)
 
     def _hiding(self, reader: Reader, terms: Filter) -> Filter:
         """What leaves duplicates out; nothing where no file has any: a filter costs as much as reading."""
@@ -108,23 +107,19 @@ def dictionary_schema(arrow: pa.Schema, columns: Iterable[str]) -> pa.Schema:
     )
 
 
-def _kept(reader: Reader, found: Any, load: Load) -> pa.Table:
-    with reader.kept(found):
-        return load()
-
-
-def _load(locations: list[str], terms: Filter, schema: pa.Schema) -> pa.Table:
+def _load(file_io: FileIO, locations: list[str], terms: Filter, schema: pa.Schema) -> pa.Table:
     texts = [field.name for field in schema if field.type == DICTIONARY]
     form = ds.ParquetFileFormat(dictionary_columns=texts)
     try:
-        files = ds.dataset([readable_path(place) for place in locations], format=form, partitioning=None)
+        where, paths = arrow_files(file_io, locations)
+        files = ds.dataset(paths, filesystem=where, format=form, partitioning=None)
         rows = files.to_table(
             columns=schema.names,
             filter=_filter(terms, files.schema),
             batch_size=BATCH_ROWS,
             batch_readahead=2,
             fragment_readahead=1,
-            fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
+            fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=where is not None),
         )
         columns = _columns(rows)
         del rows
@@ -152,12 +147,19 @@ def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
         column = column.unify_dictionaries()
         if column.type != kind:
             column = column.cast(kind)
+        if column.num_chunks and is_one_text(column.chunk(0)) and not column.null_count:
+            return _same(column.chunk(0).dictionary, len(column))
     elif column.type != kind:
         column = column.cast(kind)
     if column.num_chunks == 0:
         return pa.array([], kind)
     whole = column.combine_chunks()
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _same(dictionary: pa.Array, rows: int) -> pa.DictionaryArray:
+    """A text in every row: zeros that are only read need no memory."""
+    return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), dictionary)
 
 
 def _needed(terms: Filter, files: Sequence[DataFile]) -> Filter:

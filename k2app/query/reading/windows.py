@@ -27,6 +27,9 @@ _COUNTS = """
 SELECT epoch_us(timestamp) // $bucket_us AS bucket, count(*) AS rows FROM matching GROUP BY ALL ORDER BY ALL
 """
 
+SLACK = 20
+"""A twentieth of a window is left free where rows are shared out: buckets do not end where a share does."""
+
 Window = tuple[int | None, int | None]
 """`[start, end)` in microseconds; None: as far as the range goes."""
 
@@ -79,15 +82,22 @@ def window_terms(window: Window) -> Filter:
 
 
 def groups(counts: Mapping[int, int], rows: int) -> Iterator[list[int]]:
-    """Put buckets together to groups of at most so many rows; one that has more is a group of its own."""
+    """Put buckets together to groups of at most so many rows; one that has more is a group of its own.
+
+    They are about equal, and as few as can be: a file that is cut is read once for each of them.
+    """
+    total = sum(counts.values())
+    share = total / max(1, -(-total // max(1, rows - rows // SLACK)))
     group: list[int] = []
-    held = 0
+    held = seen = ended = 0
     for bucket in sorted(counts):
-        if group and held + counts[bucket] > rows:
+        count = counts[bucket]
+        if group and (held + count > rows or seen + count / 2 > share * (ended + 1)):
             yield group
-            group, held = [], 0
+            group, held, ended = [], 0, ended + 1
         group.append(bucket)
-        held += counts[bucket]
+        held += count
+        seen += count
     if group:
         yield group
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from k2app.query.answers.result_text import about, json_texts, text_bytes, text_offsets
-from k2app.query.answers.writing import TEXT_ROWS, control_line
+from k2app.query.answers.result_text import TEXT_ROWS, about, json_fragments
+from k2app.query.answers.row_text import merged_rows, text_offsets, text_view
+from k2app.query.answers.writing import control_line
+from k2app.query.beside import Bytes, HashBeside, thread_beside
 from k2app.query.gaps.gaps import SMALL_GAP, Gap
-from k2app.query.reading.ordered import Piece, Place, beside
+from k2app.query.reading.ordered import Piece, Place
 from k2app.query.reading.ordering import Ints
 from k2app.query.reading.reader import Reader
 from k2app.query.replay.replay import RECORD, Feed, Replay, gap_place
@@ -28,7 +28,7 @@ class Part:
 
     Parameters
     ----------
-    data
+    blocks
         All rows, one after the other.
     ends
         Where each of them ends.
@@ -40,7 +40,7 @@ class Part:
         Where a row stands in the order.
     """
 
-    data: bytes
+    blocks: tuple[Bytes, ...]
     ends: Ints
     times_us: Ints
     marks: tuple[tuple[int, bytes], ...]
@@ -74,7 +74,8 @@ class Lines:
         self._numbers = numbers
         self._control = control
         self._gaps = list(self.replay.gaps)
-        self._digest = hashlib.sha256()
+        self._digest = HashBeside()
+        self._thread = thread_beside()
         self._rows = 0
 
     def step(self, reader: Reader) -> Part | None:
@@ -83,13 +84,14 @@ class Lines:
         if piece is None:
             return None
         texts = self._texts(piece)
-        data = b"".join(map(text_bytes, texts))
-        self._digest.update(data)
+        blocks: tuple[Bytes, ...] = tuple(map(text_view, texts))
+        self._digest.update(list(blocks))
         self._rows += len(piece)
         ends = np.cumsum(np.concatenate([np.diff(text_offsets(part)) for part in texts]))
         if self._events:
-            data, ends = self._as_events(piece, data, ends)
-        return Part(data, ends, piece.times, tuple(self._marks(piece)), piece.place)
+            block, ends = self._as_events(piece, b"".join(blocks), ends)
+            blocks = (block,)
+        return Part(blocks, ends, piece.times, tuple(self._marks(piece)), piece.place)
 
     def start(self) -> bytes:
         """The line before everything."""
@@ -122,7 +124,7 @@ class Lines:
         """A line for each row, in order, some at a time; many are written on two threads."""
         parts = [piece.slice(at, at + TEXT_ROWS) for at in range(0, len(piece), TEXT_ROWS)]
         half = len(parts) // 2
-        first = beside(partial(self._lines_of, parts[:half])) if half else None
+        first = self._thread.submit(self._lines_of, parts[:half]) if half else None
         second = self._lines_of(parts[half:])
         return [*([] if first is None else first.result()), *second]
 
@@ -131,18 +133,17 @@ class Lines:
 
     def _lines(self, piece: Piece) -> pa.Array:
         replay = self.replay
-        parts = [
-            json_texts(
+        fragments = (
+            json_fragments(
                 table.select([name for name in replay.columns(n) if name != RECORD]),
                 numbers=self._numbers,
                 head=f'"{RECORD}":"{replay.request.tables[n]}"',
                 end="\n",
             )
             for n, table in enumerate(piece.tables)
-            if table.num_rows
-        ]
-        whole = pa.concat_arrays(parts)
-        return whole.take(pa.array(piece.places)) if len(parts) > 1 else whole
+        )
+        rows = (table.num_rows for table in piece.tables)
+        return merged_rows(list(zip(fragments, rows, strict=True)), piece.which)
 
     def _as_events(self, piece: Piece, data: bytes, ends: Ints) -> tuple[bytes, Ints]:
         starts = np.concatenate(([0], ends[:-1]))

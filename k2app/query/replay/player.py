@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from k2app.errors import TransientError
+from k2app.query.beside import Bytes
 from k2app.query.engine import QueryEngine
 from k2app.query.reading.ordered import Piece
 from k2app.query.reading.pool import TooBusyError
@@ -15,7 +16,7 @@ from k2app.query.replay.lines import Lines
 from k2app.query.replay.pace import Pace
 from k2app.query.replay.replay import Feed, Replay, open_replay
 from k2app.query.replay.request import ReplayRequest
-from k2app.query.replay.script import Script
+from k2app.query.replay.script import Script, gathered
 from k2app.query.requests import Request
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ def step(engine: QueryEngine, request: Request, work: Callable[[Reader], T], sle
 def play(
     engine: QueryEngine,
     lines: Lines,
-    write: Callable[[bytes], object],
+    write: Callable[[Bytes], object],
     *,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
@@ -75,7 +76,8 @@ def play(
             wait_s = script.wait_s(clock())
             if wait_s > 0:
                 sleep(wait_s)
-            write(b"".join(script.due(clock())))
+            for data in gathered(script.due(clock())):
+                write(data)
     write(lines.end())
     return script.rows
 

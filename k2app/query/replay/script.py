@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from k2app.query.beside import Bytes
 from k2app.query.reading.ordered import PIECE_ROWS, Place
 from k2app.query.replay.lines import Lines, Part
 from k2app.query.replay.pace import Pace
@@ -13,6 +15,9 @@ PROGRESS_ROWS = PIECE_ROWS
 
 PROGRESS_S = 10.0
 """Seconds without a line after which one says that the stream lives, and where it is."""
+
+GATHERED_BYTES = 262_144
+"""Bytes up to which pieces are put together: a write for each would cost more than copying them."""
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Script:
         """Go on with these rows."""
         self._part, self._at = part, 0
 
-    def due(self, now_s: float) -> list[bytes]:
+    def due(self, now_s: float) -> list[Bytes]:
         """What is to be written by now."""
         written = [] if self._part is None else self._rows(self._part, now_s)
         if self.rows - self._told >= PROGRESS_ROWS or now_s - self._told_s >= PROGRESS_S:
@@ -66,7 +71,7 @@ class Script:
             return alive_s
         return min(alive_s, self.pace.wait_s(int(self._part.times_us[self._at]), now_s))
 
-    def _rows(self, part: Part, now_s: float) -> list[bytes]:
+    def _rows(self, part: Part, now_s: float) -> list[Bytes]:
         count = self.pace.due(part.times_us[self._at :], now_s)
         if count == 0:
             return []
@@ -79,18 +84,27 @@ class Script:
         return written
 
 
-def _written(part: Part, start: int, end: int) -> list[bytes]:
+def _written(part: Part, start: int, end: int) -> list[Bytes]:
     """Some rows and the lines before each of them."""
-    whole = memoryview(part.data)
-    written: list[bytes] = []
+    written: list[Bytes] = []
     at = start
     for row, line in (mark for mark in part.marks if start <= mark[0] < end):
-        written += (_between(part, whole, at, row), line)
+        written += (*_between(part, at, row), line)
         at = row
-    return [*written, _between(part, whole, at, end)]
+    return [*written, *_between(part, at, end)]
 
 
-def _between(part: Part, whole: memoryview, start: int, end: int) -> bytes:
+def _between(part: Part, start: int, end: int) -> Iterator[Bytes]:
+    """The blocks' bytes from one row to another."""
     first = int(part.ends[start - 1]) if start else 0
     last = int(part.ends[end - 1]) if end else 0
-    return bytes(whole[first:last])
+    at = 0
+    for block in part.blocks:
+        if first < at + len(block) and at < last:
+            yield memoryview(block)[max(0, first - at) : last - at]
+        at += len(block)
+
+
+def gathered(written: list[Bytes]) -> list[Bytes]:
+    """A few small pieces as one, and large ones as they are: those would be copied."""
+    return [b"".join(written)] if sum(map(len, written)) <= GATHERED_BYTES else written

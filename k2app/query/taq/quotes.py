@@ -23,14 +23,10 @@ from k2app.query.reading.reader import QUOTES, Reader
 from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.reading.visibility import judge
 from k2app.query.requests import MAX_SYMBOLS
-
-MAX_QUOTES = 2_000_000
-"""Quotes in memory at once: some hundred megabytes. A page with more in its stretch of time is joined in parts."""
+from k2app.query.taq.picked_quotes import MAX_QUOTES, SIDES, groups_of, pick_quotes
 
 LOOK_BACK_US = (DAY_US // 24, DAY_US, 7 * DAY_US, 60 * DAY_US)
 """Microseconds that are looked back, one after the other; then all of the time before."""
-
-SIDES = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 _COLUMNS = f"symbol, exchange, epoch_us(timestamp) AS us, {', '.join(SIDES)}"
 
@@ -80,6 +76,7 @@ class Prevailing:
         return self._young(found, times)
 
     def _is_large(self, trades: pa.Table, times: Int64s) -> bool:
+        """Whether there are more quotes in the trades' time than may be in memory: then they are joined in parts."""
         first, last = int(times.min()), int(times.max())
         if first == last:
             return False
@@ -93,6 +90,9 @@ class Prevailing:
         """Quotes of the trades' own time, in the total order within each symbol."""
         terms = (*self._names(trades), *between("timestamp", first, last + 1))
         judged = judge(self.reader, self.found, QUOTES, terms)
+        picked = None if judged.withdrawn else pick_quotes(self.reader, self.found, terms)
+        if picked is not None:
+            return picked.all()
         order = self._order(terms)
         body = f"{judged.sql} SELECT {_COLUMNS} FROM judged WHERE {_SHOWN} ORDER BY symbol, exchange, {order}"
         return self.reader.query(self.found, QUOTES, terms, body, judged.parameters)
@@ -120,6 +120,9 @@ class Prevailing:
     def _newest(self, terms: Filter) -> pa.Table:
         """The last quote of each symbol and exchange."""
         judged = judge(self.reader, self.found, QUOTES, terms)
+        picked = None if judged.withdrawn else pick_quotes(self.reader, self.found, terms)
+        if picked is not None:
+            return picked.newest()
         nth = order_of_all(file_bounds(self.reader, self.found, QUOTES, terms))
         body = (
             f"{judged.sql} SELECT symbol, exchange, last.* FROM (SELECT symbol, exchange, "
@@ -172,8 +175,8 @@ def _last_before(trades: pa.Table, quotes: pa.Table, *, strictly: bool) -> Int64
     if quotes.num_rows == 0:
         return rows
     times, quoted = _micros(trades), quotes["us"].to_numpy()
-    of_quotes = _groups(quotes)
-    for key, places in _groups(trades).items():
+    of_quotes = groups_of(quotes)
+    for key, places in groups_of(trades).items():
         own = of_quotes.get(key)
         if own is not None:
             at = np.searchsorted(quoted[own], times[places], side="left" if strictly else "right") - 1
@@ -181,20 +184,8 @@ def _last_before(trades: pa.Table, quotes: pa.Table, *, strictly: bool) -> Int64
     return rows
 
 
-def _groups(rows: pa.Table) -> dict[tuple[str, str], Int64s]:
-    """Rows of each symbol and exchange, in their order."""
-    symbols, exchanges = (rows[name].combine_chunks().dictionary_encode() for name in ("symbol", "exchange"))
-    names = exchanges.dictionary.to_pylist()
-    codes = symbols.indices.to_numpy().astype(np.int64) * len(names) + exchanges.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    distinct, starts = np.unique(codes[order], return_index=True)
-    texts = symbols.dictionary.to_pylist()
-    keys = [(texts[code // len(names)], names[code % len(names)]) for code in distinct.tolist()]
-    return dict(zip(keys, np.split(order, starts[1:]), strict=True))
-
-
 def _keys(rows: pa.Table) -> Iterator[tuple[str, str]]:
-    return iter(_groups(rows)) if rows.num_rows else iter(())
+    return iter(groups_of(rows)) if rows.num_rows else iter(())
 
 
 def _micros(trades: pa.Table) -> Int64s:

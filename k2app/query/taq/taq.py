@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 from k2app.query.answers.page import Key, from_cursor, to_cursor
 from k2app.query.answers.result import Notice, Result
 from k2app.query.gaps.notices import gap_notices
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal, quoted
+from k2app.query.reading.filters import Filter, Term, any_of, between, equal
+from k2app.query.reading.first_rows import FirstRows
 from k2app.query.reading.ordering import ORDER
 from k2app.query.reading.reader import GAPS, PAGE_OR_STREAM, QUOTES, TRADES, Reader
 from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.reading.visibility import DUPLICATE, committed_notice, judge, retracted_notice
-from k2app.query.rows import ASCENDING, DESCENDING, KEY_TYPES, order_key, unknown_notices
-from k2app.query.taq.quotes import SIDES, Prevailing
+from k2app.query.rows import KEY_TYPES, order_key, unknown_notices
+from k2app.query.taq.picked_quotes import SIDES
+from k2app.query.taq.quotes import Prevailing
 from k2app.query.taq.request import TaqRequest
 
 PRICE = pa.decimal128(18, 8)
@@ -67,12 +69,6 @@ _TRADE = (
     "conditions",
     "sequence",
     "sequence_flag",
-)
-
-_AFTER = (
-    '(timestamp, sequence IS NOT NULL, coalesce(sequence, 0), log_id, topic, "partition"::BIGINT, "offset") {sign} '
-    "(make_timestamptz($after_0::BIGINT), $after_known::BOOLEAN, $after_1::BIGINT, $after_2::VARCHAR, "
-    "$after_3::VARCHAR, $after_4::BIGINT, $after_5::BIGINT)"
 )
 
 
@@ -139,32 +135,17 @@ def _question(request: TaqRequest) -> list[object]:
 
 def _trades(reader: Reader, asked: _Asked) -> pa.Table:
     """Trades of the page, and one more if there is one."""
-    judged = judge(reader, asked.found, TRADES, asked.scope)
-    where, parameters = _after(asked)
-    columns = ", ".join(map(quoted, dict.fromkeys((*_TRADE, *ORDER))))
-    order = ASCENDING if asked.ascending else DESCENDING
-    body = (
-        f"{judged.sql} SELECT {columns} FROM judged WHERE NOT retracted AND NOT duplicate AND {where} "
-        f"ORDER BY {order} LIMIT $rows"
+    first = FirstRows(
+        asked.found,
+        TRADES,
+        asked.scope,
+        judge(reader, asked.found, TRADES, asked.scope),
+        duplicates=False,
+        columns=tuple(dict.fromkeys((*_TRADE, *ORDER))),
+        ascending=asked.ascending,
+        after=asked.after,
     )
-    parameters = {**parameters, **judged.parameters, "rows": asked.request.limit + 1}
-    return reader.query(asked.found, TRADES, (*asked.scope, *_near(asked)), body, parameters)
-
-
-def _near(asked: _Asked) -> Filter:
-    """The part of the cursor that planner and Parquet can prune by: its time."""
-    if asked.after is None:
-        return ()
-    return (Term("timestamp", ">=" if asked.ascending else "<=", int(asked.after[0] or 0), is_time=True),)
-
-
-def _after(asked: _Asked) -> tuple[str, dict[str, object]]:
-    if asked.after is None:
-        return "true", {}
-    values: dict[str, object] = {f"after_{number}": value for number, value in enumerate(asked.after)}
-    known = asked.after[1] is not None
-    sequence = {"after_known": known, "after_1": asked.after[1] if known else 0}
-    return _AFTER.format(sign=">" if asked.ascending else "<"), values | sequence
+    return first.read(reader, asked.request.limit + 1)
 
 
 def _joined(trades: pa.Table, quotes: pa.Table) -> pa.Table:
@@ -209,6 +190,8 @@ def _hidden(reader: Reader, asked: _Asked, table: str) -> tuple[Notice, ...]:
         f"count(*) FILTER (retracted AND sequence_flag <> '{DUPLICATE}') AS retracted FROM judged"
     )
     terms = (*asked.scope, *flagged)
+    if not reader.files(asked.found, table, terms):
+        return ()
     (counts,) = reader.query(asked.found, table, terms, body, judged.parameters).to_pylist()
     said = []
     if counts["duplicates"]:

@@ -6,13 +6,13 @@ import copy
 
 import pyarrow as pa
 import pytest
-from pyiceberg.expressions import AlwaysTrue, EqualTo
 from pyiceberg.manifest import ManifestContent, write_manifest_list
 from pyiceberg.types import LongType, StringType
 
 from k2app.errors import OperatorError
 from k2app.lake.tables import SPECS, Name
 from k2app.query.answers.result_text import to_json
+from k2app.query.reading.filters import Term, any_of, between
 from k2app.query.reading.plan import Planner
 from k2app.query.requests import RowsRequest
 from tests.query_lake import DAY_US, MONDAY_US, trade
@@ -97,10 +97,31 @@ def test_plans_are_pruned_and_kept(put, catalog, settings):
     put("trades", [trade(2, symbol="RIO")])
     table = table_of(catalog, settings)
     snapshot, planner = table.current_snapshot(), Planner()
-    assert 3 == len(planner.files(table, snapshot, AlwaysTrue()))
-    assert 2 == len(planner.files(table, snapshot, EqualTo("symbol", "BHP")))
+    assert 3 == len(planner.files(table, snapshot, ()))
+    assert 2 == len(planner.files(table, snapshot, any_of("symbol", ["BHP"])))
     again = table_of(catalog, settings)
-    assert planner.files(table, snapshot, AlwaysTrue()) is planner.files(again, snapshot, AlwaysTrue())
+    assert planner.files(table, snapshot, ()) is planner.files(again, snapshot, ())
+
+
+def test_plans_of_a_day_are_narrowed_by_the_bounds_of_its_files(put, catalog, settings):
+    """By the microsecond, and by symbol, however many are named."""
+    for offset, symbol in enumerate(("BHP", "CBA", "RIO")):
+        put("trades", [trade(offset, micros=offset * 10, symbol=symbol)])
+    table = table_of(catalog, settings)
+    planner = Planner()
+
+    def rows(*terms):
+        files = planner.files(table, table.current_snapshot(), terms)
+        return sorted(file.first_us - MONDAY_US for file in files)
+
+    assert [0, 10] == rows(*between("timestamp", None, MONDAY_US + 11))
+    assert [0] == rows(*between("timestamp", MONDAY_US, MONDAY_US + 10))
+    assert [10] == rows(*between("timestamp", MONDAY_US + 1, MONDAY_US + 20))
+    assert [0, 10] == rows(Term("timestamp", "<=", MONDAY_US + 10, is_time=True))
+    assert [] == rows(*between("timestamp", MONDAY_US + DAY_US, None))
+    assert [0, 20] == rows(*any_of("symbol", ["RIO", "AAA", "BHP", "ZZZ"]))
+    assert [] == rows(*any_of("symbol", ["AAA", "BHQ", "ZZZ"]))
+    assert [20] == rows(*any_of("symbol", ["BHP", "RIO"]), *between("timestamp", MONDAY_US + 1, None))
 
 
 def test_a_snapshot_with_delete_files_is_refused(put, catalog, settings):
@@ -114,4 +135,4 @@ def test_a_snapshot_with_delete_files_is_refused(put, catalog, settings):
         writer.add_manifests([manifest, as_deletes(manifest)])
     foreign = snapshot.model_copy(update={"snapshot_id": 1, "manifest_list": location})
     with pytest.raises(OperatorError, match=r"snapshot 1 of market_data\.trades has delete files"):
-        Planner().files(table, foreign, AlwaysTrue())
+        Planner().files(table, foreign, ())

@@ -200,7 +200,7 @@ def test_a_topic_gets_the_records_as_they_were(run, settings, rows):
         (("--to", "market.equities.trades.asx"), "replay.equities.trades.asx"),
         (("--to", "market.anything"), "come back as new rows"),
         (("--to", "replay.x", "--columns", "price"), "columns"),
-        (("--url", "http://127.0.0.1:1"), "/v1/replay"),
+        (("--url", "http://127.0.0.1:1", "--to", "replay.x"), "run it there without --url"),
         (("--speed", "never"), "speed"),
     ],
 )
