@@ -9,14 +9,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from k2app.errors import RequestError
 from k2app.query.queries import QUERIES
 from k2app.query.query import Query
+from k2app.query.replay.query import REPLAY_QUERY
 from k2app.query.requests import make, parameters
 
 FOLDER = Path(__file__).parents[1] / "k2app" / "client"
@@ -29,18 +29,27 @@ METHODS_HEAD = '''"""A method for every query. Written by `make docs`; not by ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from k2app.client.answer import Answer
 from k2app.client.values import {values}
 
+Asked = TypeVar("Asked")
 
-class Methods(ABC):
-    """The queries by name, each with the parameters it takes."""
+Replayed = TypeVar("Replayed")
+
+
+class Methods(ABC, Generic[Asked, Replayed]):
+    """The queries by name, each with the parameters it takes; what they return is what `query` does."""
 
     @abstractmethod
-    def query(self, query: str, /, **parameters: object) -> Answer:
+    def query(self, query: str, /, **parameters: object) -> Asked:
         """Ask any query by its name."""
+
+    @abstractmethod
+    def _replay(self, **parameters: object) -> Replayed: ...
+
+    @abstractmethod
+    def _replay_batches(self, **parameters: object) -> Asked: ...
 '''
 
 PATHS_HEAD = '''"""Where a server answers each query. Written by `make docs`; not by hand."""
@@ -53,10 +62,14 @@ TYPES = {
     "date": "Day",
     "decimal": "Amount",
     "integer": "int",
+    "number": "float",
     "boolean": "bool",
     "string": "str",
 }
 """Type of a parameter, by JSON schema format or type."""
+
+OWN_TYPES = {"speed": "float | str"}
+"""Type of a parameter that takes more than its schema says, by name."""
 
 SAMPLES = {"date": "2026-01-05", "date-time": "2026-01-05T00:00:00Z", "integer": "1"}
 """A value of each required parameter, by the same."""
@@ -68,9 +81,56 @@ WIDTH = 110
 """Characters of a line."""
 
 
+class Made(NamedTuple):
+    """A method to write.
+
+    Parameters
+    ----------
+    query
+        Whose parameters it takes.
+    name, about
+        Its own, and what it does.
+    call
+        What it calls, up to the parameters.
+    returns
+        Type of what that returns.
+    without
+        Parameters that it does not take.
+    """
+
+    query: Query
+    name: str
+    about: str
+    call: str
+    returns: str = "Asked"
+    without: frozenset[str] = LEFT_OUT
+
+
+REPLAYS = (
+    Made(
+        REPLAY_QUERY,
+        "replay",
+        "Trades and quotes as they happened, a record at a time, as fast as they are taken or paced.",
+        "self._replay(",
+        "Replayed",
+    ),
+    Made(
+        REPLAY_QUERY,
+        "replay_batches",
+        "The records of a replay as fast as they can be read: `record` first, then the columns of both tables.",
+        "self._replay_batches(",
+        without=LEFT_OUT | {"speed", "rate"},
+    ),
+)
+"""A replay's two methods."""
+
+
 def methods() -> str:
     """Text of `methods.py`."""
-    made = "".join(map(_method, QUERIES))
+    plain = (
+        Made(one, one.name.replace("-", "_"), one.about, f'self.query("{one.name}", ') for one in QUERIES
+    )
+    made = "".join(map(_method, (*plain, *REPLAYS)))
     used = (name for name in VALUES if re.search(rf": {name}\b", made))
     return _formatted(METHODS_HEAD.replace("{values}", ", ".join(used)) + made)
 
@@ -116,50 +176,43 @@ def _is_unpinned(query: Query) -> bool:
     return False
 
 
-def _method(query: Query) -> str:
-    fields = _fields(query)
-    inside = re.findall(r"{(\w+)}", query.path)
-    taken = [*(f for f in inside), *(["*"] if len(fields) > len(inside) else []), *_rest(query, inside)]
+def _method(made: Made) -> str:
+    fields = _fields(made)
+    inside = re.findall(r"{(\w+)}", made.query.path)
+    rest = [name for name in fields if name not in inside]
+    taken = [*inside, *(["*"] if rest else []), *rest]
     lines = [
-        f"    def {query.name.replace('-', '_')}(",
+        f"    def {made.name}(",
         "        self,",
-        *(f"        {_declared(query, name)}" for name in taken),
-        "    ) -> Answer:",
-        *_docstring(query, [name for name in taken if name != "*"]),
-        "        return self.query(",
-        f'            "{query.name}",',
-        *(f"            {_python(n)}={_passed(query, n)}," for n in taken if n != "*"),
+        *(f"        {_declared(made, name)}" for name in taken),
+        f"    ) -> {made.returns}:",
+        *_docstring(made, [*inside, *rest]),
+        f"        return {made.call}",
+        *(f"            {_python(name)}={_passed(made, name)}," for name in (*inside, *rest)),
         "        )",
     ]
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _fields(query: Query) -> dict[str, FieldInfo]:
+def _fields(made: Made) -> dict[str, FieldInfo]:
     """Parameters by name: those it needs first, then its own before those it shares with others."""
-    owners = [owner for owner in query.request.__mro__ if issubclass(owner, BaseModel)]
-    own_first = dict.fromkeys(name for owner in owners for name in owner.__annotations__)
-    fields = query.request.model_fields
-    found = {fields[n].alias or n: fields[n] for n in own_first if n in fields and n not in LEFT_OUT}
+    found = {n: field for n, field in parameters(made.query.request).items() if n not in made.without}
     return dict(sorted(found.items(), key=lambda entry: not entry[1].is_required()))
 
 
-def _rest(query: Query, inside: list[str]) -> Iterator[str]:
-    return (name for name in _fields(query) if name not in inside)
-
-
-def _declared(query: Query, name: str) -> str:
+def _declared(made: Made, name: str) -> str:
     if name == "*":
         return "*,"
-    kind = _type(query, name)
+    kind = _type(made, name)
     shadows = "  # noqa: A002 - the parameter's name" if name in dir(builtins) else ""
-    if _fields(query)[name].is_required():
+    if _fields(made)[name].is_required():
         return f"{_python(name)}: {kind},{shadows}"
     default = "bool = False" if kind == "bool" else f"{kind} | None = None"
     return f"{_python(name)}: {default},{shadows}"
 
 
-def _passed(query: Query, name: str) -> str:
-    return f"{_python(name)} or None" if _type(query, name) == "bool" else _python(name)
+def _passed(made: Made, name: str) -> str:
+    return f"{_python(name)} or None" if _type(made, name) == "bool" else _python(name)
 
 
 def _python(name: str) -> str:
@@ -171,8 +224,10 @@ def _schema(query: Query) -> dict[str, Any]:
     return properties
 
 
-def _type(query: Query, name: str) -> str:
-    schema = _schema(query)[name]
+def _type(made: Made, name: str) -> str:
+    if name in OWN_TYPES:
+        return OWN_TYPES[name]
+    schema = _schema(made.query)[name]
     if schema.get("type") == "array":
         return "Names"
     for choice in (schema, *schema.get("anyOf", ())):
@@ -192,16 +247,16 @@ def _quoted(value: str) -> str:
     return f'"{value}"'
 
 
-def _docstring(query: Query, names: list[str]) -> Iterator[str]:
+def _docstring(made: Made, names: list[str]) -> Iterator[str]:
     indent = " " * 8
-    first, _, more = _summary(query.about)
+    first, _, more = _summary(made.about)
     yield f'{indent}"""{first}'
     if more:
         yield from ("", *textwrap.wrap(more, WIDTH, initial_indent=indent, subsequent_indent=indent))
     yield from ("", f"{indent}Parameters", f"{indent}----------")
     for name in names:
         yield indent + _python(name)
-        yield from textwrap.wrap(_about(query, name), WIDTH - 12, initial_indent=indent + "    ",
+        yield from textwrap.wrap(_about(made, name), WIDTH - 12, initial_indent=indent + "    ",
                                  subsequent_indent=indent + "    ")  # fmt: skip
     yield f'{indent}"""'
 
@@ -214,9 +269,9 @@ def _summary(about: str) -> tuple[str, str, str]:
     return f"{head}.", sign, tail[:1].upper() + tail[1:]
 
 
-def _about(query: Query, name: str) -> str:
-    field = _fields(query)[name]
-    text = (field.description or "").rstrip()
+def _about(made: Made, name: str) -> str:
+    field = _fields(made)[name]
+    text: str = (field.description or "").rstrip()
     if name == "limit":
         return "Rows, at most; without it, all of them."
     default = (

@@ -42,7 +42,8 @@ MAX_BODY_BYTES = 1_024
 def options(settings: Settings, metrics: Metrics) -> dict[str, Any]:
     """Arguments of the aiohttp application, for Faust's `web_application_options`."""
     access = Access(settings.web, key_file(settings), lambda: datetime.now(UTC))
-    order = middlewares(metrics, access, Rates(settings.web.rate), Places(settings.web.concurrent))
+    rates, places = Rates(settings.web.rate), Places(settings.web.concurrent)
+    order = middlewares(metrics, access, rates, places, allowed_hosts=settings.web.allowed_hosts)
     return {"middlewares": order, "client_max_size": MAX_BODY_BYTES}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Callable
+from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -30,11 +34,11 @@ Schema = dict[str, Any]
 
 
 def register(app: faust.App, _dependencies: Dependencies) -> None:
-    """Serve the page and its files."""
-    add_view(app, "docs", PATH, _sender(page(openapi.document()).encode(), "text/html"))
+    """Serve the page and its files; the page is made when it is first asked for."""
+    add_view(app, "docs", PATH, _sender(lambda: page(openapi.document()).encode(), "text/html"))
     for name, kind in FILES.items():
-        body = files("web").joinpath("static", name).read_bytes()
-        add_view(app, name, f"{PATH}/{name}", _sender(body, kind))
+        body = files("web").joinpath("static", name)
+        add_view(app, name, f"{PATH}/{name}", _sender(body.read_bytes, kind))
 
 
 def page(document: Schema) -> str:
@@ -47,7 +51,7 @@ def page(document: Schema) -> str:
         f"<title>{escape(info['title'])} API</title>\n"
         f'<link rel="stylesheet" href="{PATH}/docs.css">\n<script src="{PATH}/docs.js" defer></script>\n'
         f"</head>\n<body>\n<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>\n"
-        f"<p>{escape(info['description'])}</p>\n"
+        f"<p>{_prose(info['description'])}</p>\n"
         f'<p>All of this for programs: <a href="{openapi.PATH}">{openapi.PATH}</a> (OpenAPI 3.1).</p>\n'
         '<p id="key" hidden><label>API key <input type="password" autocomplete="off" size="40"></label> '
         "(stays in this page)</p>\n"
@@ -59,14 +63,14 @@ def page(document: Schema) -> str:
 
 def _link(path: str, operation: Schema) -> str:
     name = escape(operation["operationId"])
-    return f'<li><a href="#{name}">{escape(path)}</a> {escape(operation["summary"])}</li>\n'
+    return f'<li><a href="#{name}">{escape(path)}</a> {_prose(operation["summary"])}</li>\n'
 
 
 def _section(path: str, operation: Schema) -> str:
     name, asked = escape(operation["operationId"]), operation.get("parameters", [])
     kinds = ", ".join(map(escape, operation["responses"]["200"]["content"]))
     return (
-        f'<section id="{name}">\n<h2><code>GET {escape(path)}</code></h2>\n<p>{escape(operation["summary"])}</p>\n'
+        f'<section id="{name}">\n<h2><code>GET {escape(path)}</code></h2>\n<p>{_prose(operation["summary"])}</p>\n'
         f'<form data-path="{escape(path)}">\n{_table(asked) if asked else ""}'
         "<p hidden><button>Try it</button> <code></code></p>\n<pre hidden></pre>\n</form>\n"
         f"<p>Answers with {kinds}.</p>\n</section>\n"
@@ -81,12 +85,18 @@ def _table(parameters: list[Schema]) -> str:
 def _row(parameter: Schema) -> str:
     name, place = escape(parameter["name"]), parameter["in"]
     star = " (required)" if parameter.get("required") else ""
+    needed = " required" if parameter.get("required") else ""
     many = ' data-many="" placeholder="several: separate with commas"' if parameter.get("explode") else ""
     return (
         f"<tr><td><code>{name}</code>{star}</td><td>{escape(_takes(parameter['schema']))}</td>"
-        f"<td>{escape(parameter['description'])}</td>"
-        f'<td hidden><input name="{name}" aria-label="{name}" data-in="{place}"{many}></td></tr>\n'
+        f"<td>{_prose(parameter['description'])}</td>"
+        f'<td hidden><input name="{name}" aria-label="{name}" data-in="{place}"{many}{needed}></td></tr>\n'
     )
+
+
+def _prose(text: str) -> str:
+    """Text with what stands in backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _takes(schema: Schema) -> str:
@@ -103,14 +113,17 @@ def _takes(schema: Schema) -> str:
 def _problems(document: Schema) -> str:
     responses = document["components"]["responses"]
     rows = "".join(
-        f"<tr><td>{status}</td><td>{escape(one['description'])}</td></tr>\n"
+        f"<tr><td>{status}</td><td>{_prose(one['description'])}</td></tr>\n"
         for status, one in responses.items()
     )
     return f"<table>\n<tr><th>status</th><th>meaning</th></tr>\n{rows}</table>\n"
 
 
-def _sender(body: bytes, kind: str) -> Any:
+def _sender(made: Callable[[], bytes], kind: str) -> Any:
+    made = cache(made)
+
     async def get(_request: web.Request) -> web.StreamResponse:
+        body = await asyncio.to_thread(made)
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
 
     return get

@@ -1,4 +1,4 @@
-"""What every request goes through, outermost first: correlation id, measures, errors, who asks, no bodies."""
+"""What every request goes through, outermost first: correlation id, measures, errors, its host, who asks, no bodies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from k2app import logs
 from k2app.errors import K2Error
 from k2app.metrics import Metrics
 from web.access import HEALTH, Access
+from web.hosts import check_hosts
 from web.missing import http_error_to_problem
 from web.problems import error_to_problem, problem
 from web.rates import Places, Rates
@@ -35,9 +36,18 @@ _REQUEST_ID_TEXT = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def middlewares(metrics: Metrics, access: Access, rates: Rates, places: Places) -> tuple[Middleware, ...]:
+def middlewares(
+    metrics: Metrics, access: Access, rates: Rates, places: Places, *, allowed_hosts: str
+) -> tuple[Middleware, ...]:
     """All of them, in order."""
-    return (_correlate, _measure(metrics), _explain, _admit(access, rates, places), _refuse_bodies)
+    return (
+        _correlate,
+        _measure(metrics),
+        _explain,
+        check_hosts(access, allowed_hosts),
+        _admit(access, rates, places),
+        _refuse_bodies,
+    )
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

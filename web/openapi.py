@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -41,6 +43,7 @@ PROBLEMS: dict[int, str] = {
     410: "The snapshot that was asked for was there, and has expired.",
     413: "There was a body; nothing here takes one.",
     414: "The URL is too long.",
+    421: "The server has no API keys, and answers only to names of its own machine.",
     429: "Too many requests, or queries at once; `Retry-After` says when to come back.",
     431: "A header is too long.",
     500: "A fault of the server's; its log has it under the X-Request-ID of the answer.",
@@ -61,10 +64,11 @@ _TEXT_FORMS = {
 
 
 def register(app: faust.App, _dependencies: Dependencies) -> None:
-    """Serve the document."""
-    body = json.dumps(document(), ensure_ascii=False, indent=1).encode()
+    """Serve the document; it is made when it is first asked for: it would be a tenth of every start."""
+    text = cache(lambda: json.dumps(document(), ensure_ascii=False, indent=1).encode())
 
     async def get(_request: web.Request) -> web.StreamResponse:
+        body = await asyncio.to_thread(text)
         return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     add_view(app, "openapi", PATH, get)
@@ -172,9 +176,9 @@ def _others() -> Schema:
     return {
         "/health/live": _plain("live", "Whether the process runs.", state, 500, is_public=True),
         "/health/ready": _plain("ready", "Whether it can do its work.", state, 500, 503, is_public=True),
-        "/metrics": _plain("metrics", "Metrics in Prometheus' text format.", text, 401, 403, 429, 500),
-        PATH: _plain("openapi", "This document.", anything, 429, 500, is_public=True),
-        "/docs": _plain("docs", "This document as a page.", page, 429, 500, is_public=True),
+        "/metrics": _plain("metrics", "Metrics in Prometheus' text format.", text, 401, 403, 421, 429, 500),
+        PATH: _plain("openapi", "This document.", anything, 421, 429, 500, is_public=True),
+        "/docs": _plain("docs", "This document as a page.", page, 421, 429, 500, is_public=True),
     }
 
 

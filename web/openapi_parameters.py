@@ -6,6 +6,7 @@ from typing import Any
 
 from k2app.query.query import Query
 from k2app.query.requests import Paged, Request, is_repeatable
+from k2app.query.requests import parameters as asked_by_name
 from k2app.query.times import TAKES
 
 Schema = dict[str, Any]
@@ -35,7 +36,7 @@ def parameters(query: Query) -> list[Schema]:
     required = set(model.get("required", ()))
     found = [
         _parameter(query, name, _resolved(schema, definitions), name in required)
-        for name, schema in model["properties"].items()
+        for name, schema in ((name, model["properties"][name]) for name in asked_by_name(query.request))
     ]
     return sorted(found, key=_place)
 

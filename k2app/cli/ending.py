@@ -42,7 +42,10 @@ def exit_status(error: K2Error) -> int:
 
 
 class Interruptible(TyperGroup):
-    """Commands that end with one line on Ctrl-C; by itself, Typer says nothing."""
+    """Commands that end with one line on Ctrl-C, and cleanly where a pipe is closed.
+
+    By itself, Typer says nothing of the first, and takes the second for a fault.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -50,6 +53,9 @@ class Interruptible(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise interrupted(self.name or "") from None
+        except BrokenPipeError:
+            leave_pipe()
+            raise typer.Exit from None
 
 
 def interrupted(program: str, what_now: str = "") -> typer.Exit:
@@ -75,6 +81,3 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None, show
     except K2Error as error:
         say(f"{program}: " + "; ".join(str(error).splitlines()))
         sys.exit(exit_status(error))
-    except BrokenPipeError:
-        leave_pipe()
-        sys.exit(0)

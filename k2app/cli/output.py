@@ -14,8 +14,8 @@ from rich.text import Text
 from k2app.cli.chart import candles
 from k2app.cli.terminal import printable, say
 from k2app.errors import OperatorError
+from k2app.query.answers.column_text import plain_text
 from k2app.query.answers.result import Result
-from k2app.query.answers.result_text import plain_text
 from k2app.query.answers.stream import Stream
 from k2app.query.times import micros_to_text
 
@@ -38,6 +38,14 @@ class Output(StrEnum):
     PARQUET = "parquet"
 
 
+class PipedConsole(Console):
+    """A console that says when its pipe was closed; Rich's own ends the process as after a fault."""
+
+    def on_broken_pipe(self) -> None:
+        """Hand the error on."""
+        raise BrokenPipeError
+
+
 def check_binary(output: Output) -> None:
     """Keep bytes from a terminal.
 
@@ -50,10 +58,11 @@ def check_binary(output: Output) -> None:
         raise OperatorError(f"{output} is no text; write it to a file: k2-query ... -o {output} > FILE")
 
 
-def write(data: bytes) -> None:
-    """Write bytes to standard output, unchanged."""
+def write(data: bytes | memoryview, *, at_once: bool = True) -> None:
+    """Write bytes to standard output, unchanged; not at once: when there are enough of them."""
     sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    if at_once:
+        sys.stdout.buffer.flush()
 
 
 def show_table(rows: pa.Table, columns: Sequence[str]) -> None:
@@ -65,14 +74,14 @@ def show_table(rows: pa.Table, columns: Sequence[str]) -> None:
     texts = [plain_text(pa.concat_arrays(_chunks(rows[name]))).to_pylist() for name in shown]
     for cells in zip(*texts, strict=True):
         table.add_row(*(Text(printable(cell or "")) for cell in cells))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console = PipedConsole(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
     sys.stdout.flush()
 
 
 def show_chart(bars: pa.Table) -> None:
     """Draw bars as candles, as wide as the terminal; in plain ASCII where its encoding knows no other signs."""
-    console = Console(file=sys.stdout)
+    console = PipedConsole(file=sys.stdout)
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     console.print(candles(bars, console.width, CHART_HEIGHT, unicode=unicode), soft_wrap=True)
     sys.stdout.flush()

@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from k2app.cli import completion
 from k2app.cli.output import Output
 from k2app.query.queries import BARS_QUERY
 from k2app.query.query import Query
-from k2app.query.requests import Request, is_repeatable
+from k2app.query.requests import is_repeatable, own_first
 
 LEFT_OUT = frozenset({"format", "control"})
 """Parameters that only make sense over HTTP: `--output` says the form, exit statuses whether it is whole."""
@@ -64,17 +64,10 @@ def texts(query: Query, given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _parameters(query: Query) -> list[inspect.Parameter]:
-    fields = {name: field for name, field in _own_first(query.request).items() if name not in LEFT_OUT}
+    fields = {name: field for name, field in own_first(query.request).items() if name not in LEFT_OUT}
     arguments = re.findall(r"{(\w+)}", query.path)
     ordered = [*arguments, *(name for name in fields if name not in arguments)]
     return [_parameter(query, name, fields[name], is_argument=name in arguments) for name in ordered]
-
-
-def _own_first(model: type[Request]) -> dict[str, FieldInfo]:
-    """Fields of a model: its own before those it has from others."""
-    owners = [owner for owner in model.__mro__ if issubclass(owner, BaseModel)]
-    named = (name for owner in owners for name in owner.__annotations__ if name in model.model_fields)
-    return {name: model.model_fields[name] for name in dict.fromkeys(named)}
 
 
 def _parameter(query: Query, name: str, field: FieldInfo, *, is_argument: bool) -> inspect.Parameter:

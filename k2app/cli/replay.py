@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
 
 from k2app.cli.output import say_of, write
 from k2app.cli.query_commands import command, texts
-from k2app.cli.sources import opened_engine
-from k2app.errors import OperatorError
+from k2app.cli.server_answers import opened_to_head
+from k2app.cli.sources import by_name, opened_client, opened_engine
+from k2app.client import Client
+from k2app.errors import RequestError
 from k2app.query.query import Query
 from k2app.query.replay.lines import Lines
 from k2app.query.replay.player import opened, play
@@ -48,20 +50,53 @@ def _command() -> Callable[..., None]:
 
 def run(query: Query, given: dict[str, Any]) -> None:
     """Parse, and replay."""
+    written = list(texts(query, given))
+    asked = parse(ReplayRequest, written)
     if given["url"]:
-        raise OperatorError(
-            f"replay reads the lake itself; of a server ask {given['url'].rstrip('/')}{query.path} (unset K2_URL)"
-        )
-    asked = parse(ReplayRequest, texts(query, given))
-    if given["to"] != STDOUT:
+        _check_no_topic(given["to"])
+        with opened_client(given["url"], given["key"]) as client:
+            _print_served(client, written, is_paced=asked.is_paced)
+    elif given["to"] != STDOUT:
         from k2app.cli.replay_to_topic import replay_to_topic  # noqa: PLC0415 - Faust comes with it, half a second
 
         replay_to_topic(read_settings(), asked, given["to"])
-        return
+    else:
+        _print(asked)
+
+
+def _print(asked: ReplayRequest) -> None:
     with opened_engine(read_settings()) as engine:
         replay = opened(engine, asked)
         lines = Lines(Feed(replay), ReplayFormat.NDJSON, numbers=asked.numbers)
         say_of(replay.head(), play(engine, lines, write))
+
+
+def _print_served(client: Client, written: Iterable[tuple[str, str]], *, is_paced: bool) -> None:
+    """The same of a server, which paces it; a connection that breaks is taken up again."""
+    with client.replay_text(**by_name(written)) as replay:
+        try:
+            for line in replay.lines():
+                # Lines that wait for nothing are written many at a time.
+                write(line, at_once=is_paced)
+        finally:
+            write(b"")
+        say_of(opened_to_head(replay), replay.rows)
+
+
+def _check_no_topic(to: str) -> None:
+    """Check that a server's replay goes to standard output.
+
+    Raises
+    ------
+    RequestError
+        It is to go into a topic.
+    """
+    if to != STDOUT:
+        raise RequestError(
+            "to",
+            f"takes no topic beside --url, {to!r} neither: a server sends lines, and records are made where lake and "
+            "log are both at hand; run it there without --url (and K2_URL)",
+        )
 
 
 def _examples(query: Query) -> str:

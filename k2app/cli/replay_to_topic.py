@@ -47,7 +47,7 @@ def _to_topic(settings: Settings, engine: QueryEngine, replay: Replay, topic: st
 
 def _make(log: Log, topic: str) -> None:
     """Make the topic, unless it is there; then it may have any number of partitions."""
-    if log.file is None or log.file.topic(topic) is None:
+    if not log.has_topic(topic):
         log.create_topic(topic, PARTITIONS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,15 +64,27 @@ def opened_source(url: str | None, key: str | None) -> Iterator[Source]:
     OperatorError
         There is no lake, or the URL is not one.
     """
-    settings = read_settings()
     if not url:
-        with opened_engine(settings) as engine:
+        with opened_engine(read_settings()) as engine:
             yield LakeSource(engine)
         return
-    logs.configure(settings.logs)
+    with opened_client(url, key) as client:
+        yield ServerSource(client)
+
+
+@contextmanager
+def opened_client(url: str, key: str | None) -> Iterator[Client]:
+    """A client of the server at a URL, closed in the end.
+
+    Raises
+    ------
+    OperatorError
+        The URL is not one.
+    """
+    logs.configure(read_settings().logs)
     # Stretches of an answer would end batches, and so row groups, where the lake itself does not.
     with Client(url, key or None, stretch_rows=None) as client:
-        yield ServerSource(client)
+        yield client
 
 
 @dataclass(frozen=True)
@@ -106,23 +118,24 @@ class ServerSource:
 
     def json(self, asked: Asked) -> bytes:
         """See `Source`."""
-        return self.client.json(asked.query.name, **_parameters(asked))
+        return self.client.json(asked.query.name, **by_name(asked.texts))
 
     def page(self, asked: Asked) -> Result:
         """See `Source`."""
         limit = getattr(asked.request, "limit", None)
-        with self.client.query(asked.query.name, **_parameters(asked) | {"limit": limit}) as answer:
+        with self.client.query(asked.query.name, **by_name(asked.texts) | {"limit": limit}) as answer:
             return answer_to_result(answer)
 
     def stream(self, asked: Asked, write: Callable[[Stream], T]) -> T:
         """See `Source`."""
-        with self.client.query(asked.query.name, **_parameters(asked)) as answer:
+        with self.client.query(asked.query.name, **by_name(asked.texts)) as answer:
             return write(answer_to_stream(answer))
 
 
-def _parameters(asked: Asked) -> dict[str, list[str]]:
+def by_name(texts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Texts of each parameter."""
     found: dict[str, list[str]] = {}
-    for name, text in asked.texts:
+    for name, text in texts:
         found.setdefault(name, []).append(text)
     return found
 

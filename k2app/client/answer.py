@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from k2app.client.course import Course
-from k2app.client.pins import pins
+from k2app.client.answer_course import AnswerCourse
+from k2app.client.opened import Opened
 from k2app.client.rows import to_rows
 from k2app.errors import OperatorError
 
@@ -20,65 +17,24 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
-class Notice:
-    """One thing a reader of the rows must know.
-
-    Parameters
-    ----------
-    code
-        For programs, such as `duplicates_hidden` or `open_gaps`.
-    message
-        For people.
-    count
-        Rows, gaps or symbols it is about.
-    """
-
-    code: str
-    message: str
-    count: int
-
-
-class Answer:
+class Answer(Opened):
     """Rows on their way, and what is said of them.
 
     The rows come in while they are read, in bounded memory: either with `batches` or `rows`, once; or all of them, with
     `arrow`, `pandas` or `polars`, which keep them. Reading to the end proves them complete; an answer that is
-    not, raises. Close it (or use `with`) where it is not read to its end: the server then stops.
+    not, raises.
     """
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: AnswerCourse) -> None:
+        super().__init__(course)
         self._course = course
         self._is_begun = False
         self._table: pa.Table | None = None
-        # Who forgets to close it must not keep the connection.
-        weakref.finalize(self, course.close)
 
     @property
     def schema(self) -> pa.Schema:
         """Columns and types of every batch."""
         return self._course.schema.remove_metadata()  # type: ignore[union-attr]  # an open course has one
-
-    @property
-    def snapshots(self) -> dict[str, int | None]:
-        """Snapshot id of every table that took part; None where it had none yet."""
-        return dict(self._course.said["snapshots"])
-
-    @property
-    def pin(self) -> str:
-        """The same as text: given as `snapshots`, it has the same answer again."""
-        return pins(self.snapshots)
-
-    @property
-    def as_of(self) -> datetime | None:
-        """When the newest of them was committed; None if nothing was."""
-        text = self._course.said["as_of"]
-        return None if text is None else datetime.fromisoformat(text)
-
-    @property
-    def warnings(self) -> tuple[Notice, ...]:
-        """What was left out, and what is missing."""
-        return tuple(Notice(w["code"], w["message"], w["count"]) for w in self._course.said["warnings"])
 
     @property
     def next(self) -> str | None:
@@ -139,10 +95,6 @@ class Answer:
         """
         return _need("polars").from_arrow(self.arrow())
 
-    def close(self) -> None:
-        """Stop here; what was not read yet is lost."""
-        self._course.close()
-
     def _begin(self) -> None:
         if self._is_begun:
             raise OperatorError("the answer was read already; ask again, or keep its rows with arrow()")
@@ -150,12 +102,6 @@ class Answer:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self.rows()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _need(package: str) -> Any:

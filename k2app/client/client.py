@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 from k2app.client.answer import Answer
+from k2app.client.answer_course import AnswerCourse
 from k2app.client.connection import Connection
-from k2app.client.course import Course
 from k2app.client.methods import Methods
 from k2app.client.parameters import to_texts
 from k2app.client.questions import question
+from k2app.client.replay import Replay
 from k2app.client.replays import Replays
 from k2app.query.answers.formats import Format
 
@@ -23,7 +24,7 @@ STRETCH_ROWS = 5_000_000
 """Rows after which a long answer goes on in a new request: what a broken connection costs at most to read again."""
 
 
-class Client(Methods, Replays):
+class Client(Replays, Methods[Answer, Replay]):
     """Asks a server. Safe between threads; close it, or use `with`.
 
     Parameters
@@ -81,7 +82,9 @@ class Client(Methods, Replays):
         TransientError
             The server was not reached, or could not answer now, after every retry.
         """
-        return Answer(Course(self._connection, question(query), to_texts(parameters), self._stretch_rows))
+        return Answer(
+            AnswerCourse(self._connection, question(query), to_texts(parameters), self._stretch_rows)
+        )
 
     def json(self, query: str, /, **parameters: object) -> bytes:
         """A page of a query as the JSON document that the server writes, in UTF-8. Raises what `query` raises."""

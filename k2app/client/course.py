@@ -1,37 +1,36 @@
-"""An answer from its first batch to its last, over as many requests as that takes.
-
-Long answers of trades and quotes come in stretches: each ends with the cursor of the next, on the same snapshots.
-Where the connection breaks, the stretch is asked for again, and the rows of it that were handed out are passed over;
-the same question has the same answer on the same snapshots, so nothing is lost or doubled.
-"""
+"""What comes from a server piece by piece, and is taken up again where the connection breaks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Generic, Protocol, TypeVar
 
-import pyarrow as pa
-
-from k2app.client.arrow_stream import ArrowStream
 from k2app.client.connection import Connection
-from k2app.client.parameters import Texts
-from k2app.client.pins import is_pinned, pins
-from k2app.client.questions import Question
-from k2app.errors import K2Error, OperatorError
-from k2app.query.answers.formats import Format
+from k2app.errors import OperatorError
 
 
-class Course:
-    """What has been read of an answer, and where it goes on.
+class Source(Protocol):
+    """What one request brings."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+From = TypeVar("From", bound=Source)
+
+Piece = TypeVar("Piece")
+
+
+class Course(ABC, Generic[From, Piece]):
+    """Pieces of one answer, over as many requests as it takes.
+
+    What is handed out counts as progress: after it, the tries begin anew. What a new request has again is passed over
+    and is none, so that an answer that always breaks off at one place is not asked for without end.
 
     Parameters
     ----------
     connection
         The server.
-    question, texts
-        What is asked.
-    stretch_rows
-        Rows of a request, where the query is paged; None: all.
 
     Raises
     ------
@@ -39,26 +38,15 @@ class Course:
         The question cannot be answered.
     """
 
-    def __init__(
-        self, connection: Connection, question: Question, texts: Texts, stretch_rows: int | None
-    ) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._question = question
-        self._texts = texts
-        self._is_limited = any(name == "limit" for name, _ in texts)
-        is_stretched = question.is_paged and not self._is_limited
-        self._stretch_rows = stretch_rows if is_stretched else None
-        self._cursor: str | None = None
-        # Rows of this stretch: those handed out, and those of them that the running request has had again.
-        self._handed_out = self._passed_over = 0
         self.ended = self._closed = False
-        self.next: str | None = None
-        self.schema: pa.Schema | None = None
-        self.said: Mapping[str, Any] = {}
-        self._stream: ArrowStream | None = connection.repeated(self._opened)
+        # Pieces or rows handed out since the place where a new request begins, and those that this one has had again.
+        self._handed_out = self._passed_over = 0
+        self._source: From | None = connection.repeated(self._opened)
 
-    def read(self) -> pa.RecordBatch | None:
-        """Next batch, never an empty one; None after the last, when `next` is known.
+    def read(self) -> Piece | None:
+        """Next piece; None after the last.
 
         Raises
         ------
@@ -68,9 +56,9 @@ class Course:
         while not self.ended:
             if self._closed:
                 raise OperatorError("the answer was closed before its end; ask again")
-            batch = self._connection.repeated(self._read)
-            if batch is not None:
-                return batch
+            piece = self._connection.repeated(self._read)
+            if piece is not None:
+                return piece
         return None
 
     def close(self) -> None:
@@ -78,81 +66,27 @@ class Course:
         self._closed = True
         self._drop()
 
-    def _read(self) -> pa.RecordBatch | None:
-        """Next rows of this stretch that were not handed out; None: it has ended.
+    @abstractmethod
+    def _opened(self) -> From:
+        """Ask, from where the last request got to."""
 
-        What is passed over on the way is no progress: an answer that always breaks off at one place must not be
-        asked for without end.
-        """
-        if self._stream is None:
-            self._stream = self._opened()
+    @abstractmethod
+    def _next(self, source: From) -> Piece | None:
+        """Next piece that was not handed out; None: this request has no more, and `ended` says whether others have."""
+
+    def _read(self) -> Piece | None:
+        if self._source is None:
+            self._source = self._opened()
         try:
-            while (batch := self._stream.read()) is not None:
-                rows = self._new_rows(batch, self._stream.cursor)
-                if rows.num_rows:
-                    return rows
+            piece = self._next(self._source)
         except BaseException:
             self._drop()
             raise
-        self._end_stretch(self._stream)
-        return None
-
-    def _new_rows(self, batch: pa.RecordBatch, cursor: str | None) -> pa.RecordBatch:
-        again = min(batch.num_rows, self._handed_out - self._passed_over)
-        self._passed_over += again
-        rows = batch.slice(again)
-        self._handed_out += rows.num_rows
-        self._passed_over += rows.num_rows
-        if cursor is not None:
-            # A place of its own: nothing before it has to be asked for again.
-            self._cursor, self._handed_out, self._passed_over = cursor, 0, 0
-        return rows
-
-    def _end_stretch(self, stream: ArrowStream) -> None:
-        if self._passed_over < self._handed_out:
-            raise self._changed()
-        self._drop()
-        self._handed_out = 0
-        self._cursor = stream.next
-        if stream.next is None or self._stretch_rows is None:
-            self.next, self.ended = stream.next, True
-
-    def _opened(self) -> ArrowStream:
-        path, texts = self._question.address(self._asked())
-        stream = ArrowStream(self._connection, self._connection.open(path, texts, Format.ARROW))
-        if self.schema is None:
-            self.schema, self.said = stream.schema, stream.said
-        elif (stream.schema, stream.said["snapshots"]) != (self.schema, self.said["snapshots"]):
-            stream.close()
-            raise self._changed()
-        self._passed_over = 0
-        return stream
-
-    def _asked(self) -> Texts:
-        """Parameters of the next request; those of the cursor are those of the page before it."""
-        limit = [] if self._stretch_rows is None else [("limit", str(self._stretch_rows))]
-        if self._cursor is not None:
-            others = [entry for entry in self._texts if entry[0] != "cursor"]
-            return [*others, ("cursor", self._cursor), *limit]
-        if self.schema is not None:
-            self._texts = [*self._texts, *self._pin()]
-        return [*self._texts, *limit]
-
-    def _pin(self) -> Texts:
-        """The snapshots of the first request, where it had the newest.
-
-        Not where there is a limit: whoever asked goes on with the cursor, and without the pin.
-        """
-        if self._is_limited or not self._question.takes_pins or is_pinned(self._texts):
-            return []
-        return [("snapshots", pins(self.said["snapshots"]))]
+        if piece is None:
+            self._drop()
+        return piece
 
     def _drop(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _changed(self) -> K2Error:
-        return OperatorError(
-            f"the answer to {self._question.name} broke off and is another one now; ask anew, with a snapshot"
-        )
+        if self._source is not None:
+            self._source.close()
+            self._source = None

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from k2app.client.answer import Answer
 from k2app.client.values import Amount, Day, Names, Time
 
+Asked = TypeVar("Asked")
 
-class Methods(ABC):
-    """The queries by name, each with the parameters it takes."""
+Replayed = TypeVar("Replayed")
+
+
+class Methods(ABC, Generic[Asked, Replayed]):
+    """The queries by name, each with the parameters it takes; what they return is what `query` does."""
 
     @abstractmethod
-    def query(self, query: str, /, **parameters: object) -> Answer:
+    def query(self, query: str, /, **parameters: object) -> Asked:
         """Ask any query by its name."""
+
+    @abstractmethod
+    def _replay(self, **parameters: object) -> Replayed: ...
+
+    @abstractmethod
+    def _replay_batches(self, **parameters: object) -> Asked: ...
 
     def trades(
         self,
@@ -38,7 +47,7 @@ class Methods(ABC):
         include_retracted: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Trades in order of time; duplicates and rows of retracted loads are left out unless asked for.
 
         Parameters
@@ -128,7 +137,7 @@ class Methods(ABC):
         include_retracted: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Quotes in order of time; duplicates and rows of retracted loads are left out unless asked for.
 
         Parameters
@@ -207,7 +216,7 @@ class Methods(ABC):
         snapshots: str | None = None,
         tag: str | None = None,
         include_retracted: bool = False,
-    ) -> Answer:
+    ) -> Asked:
         """A symbol's trading date: open, high, low, close, VWAP, volume, gaps.
 
         Parameters
@@ -253,7 +262,7 @@ class Methods(ABC):
         snapshots: str | None = None,
         tag: str | None = None,
         include_retracted: bool = False,
-    ) -> Answer:
+    ) -> Asked:
         """Every symbol's trading dates, as `summary` has one.
 
         Parameters
@@ -307,7 +316,7 @@ class Methods(ABC):
         include_retracted: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Bars of any interval: open, high, low, close, volume, VWAP; prints off the market are left out.
 
         Parameters
@@ -386,7 +395,7 @@ class Methods(ABC):
         include_retracted: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Trades with the quote that prevailed: mid, spread, effective spread, age of the quote.
 
         Parameters
@@ -455,7 +464,7 @@ class Methods(ABC):
         tag: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Sequence gaps: what is missing, what came later, what was given up.
 
         Parameters
@@ -515,7 +524,7 @@ class Methods(ABC):
         snapshots: str | None = None,
         tag: str | None = None,
         include_retracted: bool = False,
-    ) -> Answer:
+    ) -> Asked:
         """The symbols that have rows, with counts and times.
 
         Parameters
@@ -554,7 +563,7 @@ class Methods(ABC):
         as_of: Time | None = None,
         snapshots: str | None = None,
         tag: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Rows, files and bytes of the tables.
 
         Parameters
@@ -590,7 +599,7 @@ class Methods(ABC):
         tag: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """The snapshots that are kept: when, by which commit, how many rows, from which topics.
 
         Parameters
@@ -643,7 +652,7 @@ class Methods(ABC):
         as_of: Time | None = None,
         snapshots: str | None = None,
         tag: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """The rows that were added between two snapshots, by table, symbol and offsets.
 
         Parameters
@@ -689,7 +698,7 @@ class Methods(ABC):
         as_of: Time | None = None,
         snapshots: str | None = None,
         tag: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """One snapshot: its offsets and floor by partition, and its rows by flag.
 
         Parameters
@@ -726,7 +735,7 @@ class Methods(ABC):
         snapshots: str | None = None,
         tag: str | None = None,
         include_retracted: bool = False,
-    ) -> Answer:
+    ) -> Asked:
         """From when to when there are rows, by table and symbol.
 
         Parameters
@@ -777,7 +786,7 @@ class Methods(ABC):
         include_retracted: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """What is there of each symbol's trading dates, and what is missing.
 
         Parameters
@@ -841,7 +850,7 @@ class Methods(ABC):
         tag: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Answer:
+    ) -> Asked:
         """Records that could not be read: their bytes, the reason, and whether they were sent again.
 
         Parameters
@@ -883,4 +892,145 @@ class Methods(ABC):
             tag=tag,
             limit=limit,
             cursor=cursor,
+        )
+
+    def replay(
+        self,
+        *,
+        symbol: Names | None = None,
+        exchange: str | None = None,
+        data_type: Literal["trades", "quotes", "both"] | None = None,
+        speed: float | str | None = None,
+        rate: float | None = None,
+        include_duplicates: bool = False,
+        columns: Names | None = None,
+        cursor: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        snapshot_id: int | None = None,
+        as_of: Time | None = None,
+        snapshots: str | None = None,
+        tag: str | None = None,
+        include_retracted: bool = False,
+    ) -> Replayed:
+        """Trades and quotes as they happened, a record at a time, as fast as they are taken or paced.
+
+        Parameters
+        ----------
+        symbol
+            Only this symbol; may be given several times.
+        exchange
+            Only this exchange.
+        data_type
+            What to replay. Default: both.
+        speed
+            How many times as fast as it happened (1, 60); max: as fast as it is taken. Default:
+            max.
+        rate
+            At most so many rows a second.
+        include_duplicates
+            Show rows flagged as duplicates too.
+        columns
+            Only these columns, in this order; may be given several times.
+        cursor
+            Resume after this place: the token of a progress line; speed and form may be others.
+        start
+            From this time on, inclusive.
+        end
+            Up to this time, exclusive.
+        snapshot_id
+            Answer from this snapshot of the table.
+        as_of
+            Answer from the newest snapshots committed by this time.
+        snapshots
+            Answer from these snapshots, as an answer names them: trades:123,quotes:456 (none: had
+            none yet).
+        tag
+            Answer from the snapshots that this tag names (k2 tag list).
+        include_retracted
+            Show rows of retracted loads too.
+        """
+        return self._replay(
+            symbol=symbol,
+            exchange=exchange,
+            data_type=data_type,
+            speed=speed,
+            rate=rate,
+            include_duplicates=include_duplicates or None,
+            columns=columns,
+            cursor=cursor,
+            start=start,
+            end=end,
+            snapshot_id=snapshot_id,
+            as_of=as_of,
+            snapshots=snapshots,
+            tag=tag,
+            include_retracted=include_retracted or None,
+        )
+
+    def replay_batches(
+        self,
+        *,
+        symbol: Names | None = None,
+        exchange: str | None = None,
+        data_type: Literal["trades", "quotes", "both"] | None = None,
+        include_duplicates: bool = False,
+        columns: Names | None = None,
+        cursor: str | None = None,
+        start: Time | None = None,
+        end: Time | None = None,
+        snapshot_id: int | None = None,
+        as_of: Time | None = None,
+        snapshots: str | None = None,
+        tag: str | None = None,
+        include_retracted: bool = False,
+    ) -> Asked:
+        """The records of a replay as fast as they can be read.
+
+        `record` first, then the columns of both tables.
+
+        Parameters
+        ----------
+        symbol
+            Only this symbol; may be given several times.
+        exchange
+            Only this exchange.
+        data_type
+            What to replay. Default: both.
+        include_duplicates
+            Show rows flagged as duplicates too.
+        columns
+            Only these columns, in this order; may be given several times.
+        cursor
+            Resume after this place: the token of a progress line; speed and form may be others.
+        start
+            From this time on, inclusive.
+        end
+            Up to this time, exclusive.
+        snapshot_id
+            Answer from this snapshot of the table.
+        as_of
+            Answer from the newest snapshots committed by this time.
+        snapshots
+            Answer from these snapshots, as an answer names them: trades:123,quotes:456 (none: had
+            none yet).
+        tag
+            Answer from the snapshots that this tag names (k2 tag list).
+        include_retracted
+            Show rows of retracted loads too.
+        """
+        return self._replay_batches(
+            symbol=symbol,
+            exchange=exchange,
+            data_type=data_type,
+            include_duplicates=include_duplicates or None,
+            columns=columns,
+            cursor=cursor,
+            start=start,
+            end=end,
+            snapshot_id=snapshot_id,
+            as_of=as_of,
+            snapshots=snapshots,
+            tag=tag,
+            include_retracted=include_retracted or None,
         )

@@ -1,20 +1,21 @@
-"""A replay while it comes in, a record at a time."""
+"""A replay while it comes in, a record or a line at a time."""
 
 from __future__ import annotations
 
-import weakref
+import json
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 
-from k2app.client.answer import Notice
-from k2app.client.replay_course import Line, ReplayCourse
+from k2app.client.opened import Opened
+from k2app.client.replay_course import ReplayCourse
+from k2app.client.replay_lines import Line, control_of
 
 
-class Replay:
+class Replay(Opened):
     """Trades and quotes in the order in which they happened, and what is said of them.
 
     Reading to the end proves them complete. Close it (or use `with`) where it is not read to its end: the server then
@@ -29,26 +30,9 @@ class Replay:
     """
 
     def __init__(self, course: ReplayCourse, schema: pa.Schema) -> None:
+        super().__init__(course)
         self._course = course
         self._readers = _readers(schema)
-        # Who forgets to close it must not keep the connection.
-        weakref.finalize(self, course.close)
-
-    @property
-    def snapshots(self) -> dict[str, int | None]:
-        """Snapshot id of every table that takes part; None where it had none yet."""
-        return dict(self._course.said["snapshots"])
-
-    @property
-    def as_of(self) -> datetime | None:
-        """When the newest of them was committed; None if nothing was."""
-        text = self._course.said["as_of"]
-        return None if text is None else datetime.fromisoformat(text)
-
-    @property
-    def warnings(self) -> tuple[Notice, ...]:
-        """What is left out, and what is missing."""
-        return tuple(Notice(w["code"], w["message"], w["count"]) for w in self._course.said["warnings"])
 
     @property
     def cursor(self) -> str:
@@ -67,21 +51,41 @@ class Replay:
 
     def events(self) -> Iterator[Line]:
         """Rows, and between them sequence gaps (`control` is `gap`) where they showed. Raises what `records` does."""
-        while (event := self._course.read()) is not None:
-            yield {name: self._readers.get(name, _as_is)(value) for name, value in event.items()}
-
-    def close(self) -> None:
-        """Stop here."""
-        self._course.close()
+        while (raw := self._course.read()) is not None:
+            event = json.loads(raw)
+            if event.get("control", "gap") == "gap":
+                yield {name: self._readers.get(name, _as_is)(value) for name, value in event.items()}
 
     def __iter__(self) -> Iterator[Line]:
         return self.records()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class ReplayText(Opened):
+    """A replay as the lines of NDJSON that the server writes, and as if one request had brought them all.
+
+    Only signs of life are left out: progress lines that name no other place.
+
+    Parameters
+    ----------
+    course
+        The replay on its way.
+    """
+
+    def __init__(self, course: ReplayCourse) -> None:
+        super().__init__(course)
+        self._course = course
+        self.rows = 0
+        """Rows that were handed out."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines with their line feeds, from the start to the end. Raises what `Replay.records` does."""
+        yield self._course.start
+        while (raw := self._course.read()) is not None:
+            self.rows += control_of(raw) is None
+            yield raw
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.lines()
 
 
 def _readers(schema: pa.Schema) -> dict[str, Any]:

@@ -250,7 +250,7 @@ def raw(site, data):
     ("request_head", "status", "says"),
     [
         (
-            b"GET /v1/trades?symbol=" + b"x" * BIG + b" HTTP/1.1\r\nHost: k2\r\n\r\n",
+            b"GET /v1/trades?symbol=" + b"x" * BIG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
             414,
             f"{MAX_URL_BYTES} bytes",
         ),
@@ -288,7 +288,7 @@ def impatient(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "beginning", [b"", b"GET /v1/trades HTTP/1.1\r\nHost: k2\r\n"], ids=["silent", "half"]
+    "beginning", [b"", b"GET /v1/trades HTTP/1.1\r\nHost: localhost\r\n"], ids=["silent", "half"]
 )
 def test_a_client_that_does_not_ask_is_cut_off(impatient, beginning):
     """Neither silence nor a header now and then holds a connection."""
@@ -311,7 +311,7 @@ def test_a_client_that_does_not_ask_is_cut_off(impatient, beginning):
 
 def test_a_client_that_does_not_read_is_cut_off(impatient):
     """Its answer is dropped; others are served meanwhile."""
-    pipelined = b"GET /openapi.json HTTP/1.1\r\nHost: k2\r\n\r\n" * 400
+    pipelined = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400
     with socket.create_connection(("127.0.0.1", impatient.port), WAIT_S) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with pytest.raises(ConnectionError):

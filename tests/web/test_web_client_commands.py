@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import shlex
 import signal
 import socket
@@ -18,7 +20,8 @@ import structlog
 from k2app.cli import k2_query as cli
 from k2app.cli.output import Output
 from k2app.query.queries import QUERIES
-from tests.query_lake import append, quote
+from tests.query_lake import append, quote, trade
+from tests.web.cutting import CuttingProxy
 from tests.web.live import free_port, live, small_lake
 
 PATIENCE_S = 60.0
@@ -102,6 +105,62 @@ def test_warnings_cursors_and_refusals_are_the_same(run, server, monkeypatch, ar
     assert locally.err or b'"warnings"' in locally.out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "--data-type trades --numbers --columns price --columns offset",
+        "--symbol BHP --rate 100000",
+        "--speed 1000000 --include-duplicates",
+        "--symbol NOPE",
+        "--speed never",
+        "--columns nothing",
+        "--snapshot-id 1",
+        "--cursor x",
+        "--tag none",
+    ],
+)
+def test_a_replay_of_a_server_is_the_lakes(run, server, arguments):
+    """Every byte: rows, gaps, tokens, count and hash; warnings and refusals."""
+    given = ["replay", *shlex.split(arguments)]
+    assert run(*given) == run(*given, "--url", server.base)
+
+
+def test_a_replay_goes_on_at_a_servers_token(run, server):
+    """On the lake too, and the other way round."""
+    token = json.loads(run("replay", "--url", server.base).out.splitlines()[0])["cursor"]
+    rest = run("replay", "--cursor", token)
+    assert 0 == rest.status
+    assert rest == run("replay", "--cursor", token, "--url", server.base)
+
+
+def test_a_replay_over_a_connection_that_breaks_is_whole(run, lake, server, monkeypatch):
+    """What is printed is what one request would have brought, count and hash included."""
+    monkeypatch.setattr("k2app.query.replay.script.PROGRESS_ROWS", 100)
+    settings, catalog = lake
+    append(catalog, settings, "trades", [trade(n, symbol="CUT", sequence=n) for n in range(1_000, 1_400)])
+    whole = run("replay", "--symbol", "CUT", "--url", server.base)
+    with CuttingProxy(server.port) as proxy, stamina.set_testing(True, attempts=10, cap=True):
+        proxy.cuts = [2_000, 30_000, 150_000]
+        cut = run("replay", "--symbol", "CUT", "--url", proxy.url)
+        assert not proxy.cuts
+    assert whole[:2] == cut[:2]
+    assert b'"rows":400' in whole.out.splitlines()[-1]
+
+
+def test_a_replay_that_cannot_be_had_whole_says_so(run, lake, server):
+    """What came of it is printed, and the status is that of what may succeed later."""
+    with CuttingProxy(server.port) as proxy, stamina.set_testing(True, attempts=2):
+        proxy.cuts = [1_500] * 20
+        done = run("replay", "--url", proxy.url)
+    assert 1 == done.status
+    assert done.out.startswith(b'{"control":"start"')
+    assert b"broke off" in done.err
+    with live(lake, {"keys": "required"}) as locked:
+        refused = run("replay", "--url", locked.base, "--key", "k2_wrong")
+    assert (2, b"") == (refused.status, refused.out)
+
+
 def test_statuses_say_what_to_do(run, lake, server):
     """1: try again later. 2: something must be mended first."""
     with stamina.set_testing(True):
@@ -119,12 +178,13 @@ def test_statuses_say_what_to_do(run, lake, server):
 COMMAND = [sys.executable, "-W", "error", "-c", "from k2app.cli.k2_query import main; main()"]
 
 
-def test_ctrl_c_ends_a_command_that_waits_for_a_server(tmp_path):
+@pytest.mark.parametrize("command", ["stats", "replay"])
+def test_ctrl_c_ends_a_command_that_waits_for_a_server(tmp_path, command):
     """With the shell's status and one line."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen([*COMMAND, "stats", "--url", url], cwd=tmp_path, **pipes) as process:
+        with subprocess.Popen([*COMMAND, command, "--url", url], cwd=tmp_path, **pipes) as process:
             silent.settimeout(PATIENCE_S)
             with closing(silent.accept()[0]) as asked:
                 assert asked.recv(1)
@@ -152,6 +212,18 @@ def test_a_closed_pipe_ends_a_command_that_reads_from_a_server(lake, server, tmp
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(arguments, cwd=tmp_path, **pipes) as process:
         assert b'{"rows":[' == process.stdout.read(9)
+        process.stdout.close()
+        assert b"" == process.stderr.read()
+        assert 0 == process.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("arguments", ["replay", "trades --output ndjson", "stats"])
+def test_a_pipe_that_nobody_reads_ends_a_command_well(lake, tmp_path, arguments):
+    """However little it prints: lines, and tables too."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = os.environ | {"K2_HOME": str(lake[0].home)}
+    command = [*COMMAND, *shlex.split(arguments)]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
         process.stdout.close()
         assert b"" == process.stderr.read()
         assert 0 == process.wait(PATIENCE_S)

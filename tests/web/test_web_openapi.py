@@ -111,6 +111,11 @@ def shapes(schema):
     return {name: (one["type"], one.get("format")) for name, one in columns.items()}
 
 
+def section(page, item):
+    """Part of the page about one path."""
+    return page.partition(f'<section id="{item["get"]["operationId"]}">')[2].partition("</section>")[0]
+
+
 def test_page_is_whole_without_scripts_and_loads_nothing_from_elsewhere(site, served):
     """Every path and parameter stands in the page itself; its policy allows this server's files and no others."""
     answer = site.get("/docs")
@@ -121,6 +126,9 @@ def test_page_is_whole_without_scripts_and_loads_nothing_from_elsewhere(site, se
         assert path in answer.text
         for one in item["get"].get("parameters", ()):
             assert f"<code>{one['name']}</code>" in answer.text
+            needed = re.search(rf'<input name="{one["name"]}"[^>]* required>', section(answer.text, item))
+            assert one.get("required", False) == (needed is not None)
+    assert "`" not in answer.text
     assert [] == re.findall(r"https?:|//|style=|onclick|<script>", answer.text)
     files = re.findall(r'(?:src|href)="(/docs/[^"]+)"', answer.text)
     assert ["/docs/docs.css", "/docs/docs.js"] == sorted(files)

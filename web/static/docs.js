@@ -1,7 +1,8 @@
 // Turns the list into forms that ask the server. The key is sent as a header, and kept nowhere.
 "use strict";
 
-const SHOWN = 100000; // characters of an answer: more makes a browser slow
+const SHOWN = 100000; // characters of an answer: more makes a browser slow, and a replay may have no end
+const asking = new WeakMap(); // what each form asks at this moment
 
 function reveal(element) {
   element.hidden = false;
@@ -23,20 +24,48 @@ function address(form) {
   return rest === "" ? path : `${path}?${rest}`;
 }
 
+// Shows an answer while it comes in, and stops it where enough is shown.
+async function show(answer, shown) {
+  const kind = answer.headers.get("Content-Type");
+  shown.textContent = `${answer.status} ${answer.statusText} ${kind}\n\n`;
+  if (answer.body === null) {
+    return;
+  }
+  if (!/text|json/.test(kind)) {
+    await answer.body.cancel();
+    shown.append("(not text: ask for it with a program)");
+    return;
+  }
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let left = SHOWN;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    shown.append(part.value.slice(0, left));
+    left -= part.value.length;
+    if (left < 0) {
+      await reader.cancel();
+      shown.append(`\n... (more than ${SHOWN} characters: stopped here)`);
+      return;
+    }
+  }
+}
+
 async function ask(form) {
   const url = address(form);
   const shown = form.querySelector("pre");
   const key = document.querySelector("#key input").value.trim();
+  const stop = new AbortController();
+  asking.get(form)?.abort();
+  asking.set(form, stop);
   form.querySelector("p code").textContent = `GET ${url}`;
   shown.textContent = "...";
   reveal(shown);
   try {
-    const answer = await fetch(url, { headers: key === "" ? {} : { Authorization: `Bearer ${key}` } });
-    const text = await answer.text();
-    const cut = text.length > SHOWN ? `${text.slice(0, SHOWN)}\n... (${text.length} characters)` : text;
-    shown.textContent = `${answer.status} ${answer.statusText} ${answer.headers.get("Content-Type")}\n\n${cut}`;
+    const headers = key === "" ? {} : { Authorization: `Bearer ${key}` };
+    await show(await fetch(url, { headers, signal: stop.signal }), shown);
   } catch (error) {
-    shown.textContent = String(error);
+    if (!stop.signal.aborted) {
+      shown.append(`\n${error}`);
+    }
   }
 }
 
