@@ -19,14 +19,10 @@ from faust.types import TP
 
 from k2app.errors import TransientError
 from k2app.ingest.states import StateChange, Watermark
-from k2app.logs import FAUST_LOGGER, get
+from k2app.logs import FAUST_LOGGER
 from k2app.market.sequence_states import States
 from tables.store import StateStore, is_damage
-
-logger = get(__name__)
-
-WATERMARK_KEY = b'"watermark"'
-"""Key of the watermark: state keys hold a `|`, so it cannot be one of them."""
+from tables.watermarks import WATERMARK_KEY, watermark_from_json
 
 ROCKSDB_OPTIONS = {
     "driver": "rocksdict",
@@ -156,12 +152,3 @@ def _state_pairs(change: StateChange) -> Pairs:
 
 def _encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def watermark_from_json(value: bytes) -> Watermark | None:
-    """A watermark as it was written; None if it cannot be read."""
-    try:
-        return Watermark(**json.loads(value))
-    except (ValueError, TypeError) as error:
-        logger.warning("watermark cannot be read, the states will be rebuilt", error=str(error))
-        return None

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from k2app import logs
-from k2app.cli import completion
+from k2app.cli import collecting, completion
 from k2app.cli import options as take
 from k2app.cli.ending import STATUSES, Interruptible, interrupted, run
 from k2app.cli.keys import keys_app
@@ -32,6 +32,8 @@ app = typer.Typer(
 
 
 def _settings() -> Settings:
+    """Settings for a command that is about to begin: what it needs is imported."""
+    collecting.begin()
     settings = read_settings()
     logs.configure(settings.logs)
     return settings
@@ -194,6 +196,19 @@ def status(
     show_status(_settings(), as_json=output is Form.JSON, watch=watch)
 
 
+@app.command(epilog="Examples: `k2 doctor` · `k2 doctor --output json`")
+def doctor(output: take.Output = Form.TABLE) -> None:
+    """Check every configured part: does it answer, is it the right one, is it as K2 needs it? Says what to do.
+
+    Looks at versions, disk, log, topics, registry, catalog, tables, warehouse, floors, DuckDB and the HTTP port;
+    writes one small file into the warehouse and takes it away. Exit status 1 if something does not work.
+    """
+    from k2app.cli.doctor import show_findings  # noqa: PLC0415 - `k2 --help` stays fast
+
+    if not show_findings(_settings(), Console(), as_json=output is Form.JSON):
+        raise typer.Exit(1)
+
+
 @app.command(
     epilog="Examples: `k2 loads` · `k2 loads --state retracted --limit 20` · `k2 loads --output json`"
 )
@@ -315,6 +330,7 @@ def trim(
 
 def main() -> None:
     """Entry point: every error is one line on standard error, and its exit status says what to do."""
+    collecting.put_off()
     run(app, "k2")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from k2app.cli import collecting
 from k2app.cli.ending import STATUSES, Interruptible
 from k2app.cli.ending import run as run_commands
 from k2app.cli.output import Output, check_binary, say_of, show_chart, show_table, write
@@ -79,4 +80,6 @@ add_replay(app)
 
 def main() -> None:
     """Entry point: every error is one line on standard error, and its exit status says what to do."""
+    collecting.put_off()
+    collecting.begin()
     run_commands(app, "k2-query")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ import pytest
 import schemas
 from k2app.avro.decode import decode
 from k2app.avro.schema import parse
-from k2app.cli import k2, k2_query
+from k2app.cli import ending, k2, k2_query
 from k2app.lake.ledger import read_loads
 from k2app.lake.tables import Name
 from k2app.load import ledger
@@ -23,8 +25,19 @@ ASX_FILES = Path(__file__).parents[2] / "data" / "asx"
 
 LOAD = [sys.executable, "-W", "error", "-m", "k2app.cli.k2", "load"]
 
+K2 = partial(ending.run, k2.app, "k2")
+K2_QUERY = partial(ending.run, k2_query.app, "k2-query")
+"""The commands without what is for a process of their own: there the garbage of this one is not theirs to collect."""
+
 PATIENCE_S = 60.0
 """Seconds until a process must have ended."""
+
+
+def loaded(file: str, rows: int, rejected: int = 0) -> re.Pattern[str]:
+    """The line that a load ends with; a rate stands in it only if the load took a while."""
+    return re.compile(
+        rf"{re.escape(file)}: {rows:,} rows, {rejected:,} rejected,( [\d,]+ rows/s,)? load [0-9a-f]"
+    )
 
 
 class Done(NamedTuple):
@@ -45,15 +58,15 @@ class Command:
 
     def __call__(self, *arguments, **environment) -> Done:
         """Run in this process: a second and a half sooner."""
-        return self._run(k2.main, ("k2", "load", *map(str, arguments)), environment)
+        return self._run(K2, ("k2", "load", *map(str, arguments)), environment)
 
     def other(self, *arguments) -> Done:
         """Run another command of `k2` in this process."""
-        return self._run(k2.main, ("k2", *arguments), {})
+        return self._run(K2, ("k2", *arguments), {})
 
     def ask(self, *arguments) -> dict:
         """Run `k2-query` in this process; its answer."""
-        done = self._run(k2_query.main, ("k2-query", *arguments, "-o", "json"), {})
+        done = self._run(K2_QUERY, ("k2-query", *arguments, "-o", "json"), {})
         assert 0 == done.status, done.err
         return json.loads(done.out)
 

@@ -12,7 +12,7 @@ import pytest
 
 from k2app.lake.tables import Name
 from k2app.load import ledger, reservations
-from tests.pipeline.load.commands import ASX_FILES, asx_trades, ledger_rows, on_log
+from tests.pipeline.load.commands import ASX_FILES, asx_trades, ledger_rows, loaded, on_log
 
 ASX = ("--profile", "asx", "--type", "trades", "--symbol", "KTO")
 
@@ -168,7 +168,7 @@ def test_rejects_are_kept_and_counted(k2, home):
     """One JSON object per refused row: file, line, bytes, field, reason; the other rows are loaded."""
     shutil.copy(ASX_FILES / "malformed.csv", k2.folder)
     done = k2("malformed.csv", *ASX)
-    assert done.out.startswith("malformed.csv: 2 rows, 5 rejected, load ")
+    assert loaded("malformed.csv", 2, 5).match(done.out)
     rejects = rejects_of(k2, done)
     raw = (ASX_FILES / "malformed.csv").read_text().splitlines()
     assert [(n, raw[n - 1]) for n in range(2, 7)] == [(one["line"], one["raw"]) for one in rejects]

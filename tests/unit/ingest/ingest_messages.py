@@ -10,8 +10,8 @@ from k2app.avro.schema import parse
 from k2app.ingest.rows import Source
 from k2app.market import exchanges
 from k2app.market.topics import AssetClass, DataType, Topic
-from k2app.stream.batches import RecordBatch
 from k2app.stream.log_records import _joined, _lengths, _one_buffer, _starts
+from k2app.stream.record_batch import RecordBatch
 
 LOG = "0f5b2c1e00004000800000000000aaaa"
 SCHEMA_ID = 1

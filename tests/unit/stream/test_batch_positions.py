@@ -4,7 +4,8 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2app.stream.batches import BatchPositions, RecordBatch
+from k2app.stream.batches import BatchPositions
+from k2app.stream.record_batch import RecordBatch
 
 TP0 = TP("t", 0)
 
