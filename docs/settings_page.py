@@ -16,8 +16,9 @@ PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings
 
 Every setting is an environment variable, or a line of a `.env` file in the working directory (the environment wins).
-`k2 config` prints the values in force and where they come from. A variable that starts with `K2_` and is not here is
-refused, with the nearest name.
+`k2 config` prints the values in force and where they come from. What is secret (passwords, `K2_LAKE_URI`) may be in a
+file instead: `K2_KAFKA_PASSWORD_FILE=/run/secrets/kafka` gives `K2_KAFKA_PASSWORD`. A variable that starts
+with `K2_` and is not here is refused, with the nearest name.
 
 <!-- Written by `make docs`. -->
 

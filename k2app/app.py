@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import faust
@@ -44,7 +45,7 @@ from k2app.query.engine import QueryEngine
 from k2app.settings import Settings, read_settings
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_space import LogSpace
-from k2app.stream.logs_by_url import broker_url, open_log, transport
+from k2app.stream.logs_by_url import broker_credentials, broker_url, open_log, transport
 from k2app.stream.registry import open_registry
 from k2app.stream.retention import Keep, Retention
 from tables.manager import PromptTableManager
@@ -115,7 +116,16 @@ class K2App(faust.App):
 
     async def readiness(self) -> list[str]:
         """Reasons why the worker is not ready; none: it is."""
-        return [reason for ingest in self.ingests.values() for reason in ingest.not_ready()]
+        log = self.consumer.trouble
+        reasons = [reason for ingest in self.ingests.values() for reason in ingest.not_ready()]
+        return reasons if log is None else [f"log: {log}", *reasons]
+
+    def tell_waiting(self) -> None:
+        """Let the metrics say which part waits for what does not answer; asked at every scrape."""
+        waiting = self.metrics.waiting
+        waiting.labels("log").set_function(lambda: float(self.consumer.trouble is not None))
+        for name, ingest in self.ingests.items():
+            waiting.labels(name).set_function(partial(_waits, ingest))
 
     async def fail(self, error: BaseException) -> None:
         """Stop the worker: something is wrong that it cannot mend."""
@@ -151,6 +161,10 @@ class K2App(faust.App):
         if batch is None or batch.first_offset != floor - 1:
             return LogBounds(start, end)
         return LogBounds(start, end, Fingerprint(*batch.fingerprint(0)))
+
+
+def _waits(ingest: Ingest) -> float:
+    return float(ingest.trouble is not None)
 
 
 class K2Web(web.WebApp):
@@ -207,6 +221,7 @@ def create_app(settings: Settings) -> K2App:
     }
     for ingest in app.ingests.values():
         register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
+    app.tell_waiting()
     app.on_rebalance_complete.connect(app.assign)
     app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
     if log.file is not None:
@@ -229,6 +244,7 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
     app = K2App(
         settings.consumer_group,
         broker=broker_url(settings),
+        broker_credentials=broker_credentials(settings),
         store="rocksdb://",
         datadir=str(state),
         autodiscover=False,

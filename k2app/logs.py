@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from k2app.log_repeats import Repeats
 from k2app.settings import LogsSettings
 
 LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "httpx", "asyncio")
@@ -24,6 +25,7 @@ def configure(settings: LogsSettings) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(settings))
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
@@ -62,9 +64,15 @@ def faust_config(settings: LogsSettings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"repeats": {"()": Repeats}},
         "formatters": {"k2": {"()": formatter, "settings": settings}},
         "handlers": {
-            "k2": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "k2"}
+            "k2": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": "k2",
+                "filters": ["repeats"],
+            }
         },
         "root": {"level": settings.level.upper(), "handlers": ["k2"]},
     }

@@ -70,6 +70,12 @@ class Metrics:
         self.committed_offset = Gauge(
             "k2_committed_offset", "Next offset the lake expects.", ["topic", "partition"], registry=registry
         )
+        self.waiting = Gauge(
+            "k2_waiting",
+            "1 while a part of the worker waits for what does not answer; /health/ready says for what.",
+            ["part"],
+            registry=registry,
+        )
         self.last_commit_timestamp = Gauge(
             "k2_last_commit_timestamp_seconds",
             "When the newest commit was made.",

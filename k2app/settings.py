@@ -10,13 +10,23 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from k2app.errors import OperatorError
+from k2app.secret_files import FILE_SUFFIX, read_secrets
 
 PREFIX = "K2_"
 
@@ -24,8 +34,20 @@ RATE_TEXT = "[1-9][0-9]{0,5}/(s|min|h|d)"
 """Pattern of so many requests in a time: 50/s, 3000/min."""
 
 
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda given: given or None)]
+"""A file; an empty variable names none."""
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_files(cls, given: Any) -> Any:
+        """Variables that name a secret's file come by here as well; they have been read (see `read_settings`)."""
+        secrets = {name for name, field in cls.model_fields.items() if field.annotation is SecretStr}
+        files = {(name + FILE_SUFFIX).lower() for name in secrets} - set(cls.model_fields)
+        return {k: v for k, v in given.items() if k not in files} if isinstance(given, dict) else given
 
 
 class LogSettings(_Group):
@@ -62,6 +84,36 @@ class LogSettings(_Group):
     )
 
 
+class KafkaSettings(_Group):
+    """How Kafka is spoken to, if the log is Kafka."""
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Kafka: whether connections are encrypted (SSL) and log in (SASL)."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Kafka: how a SASL protocol logs in."
+    )
+    username: str = Field("", description="Kafka: user of a SASL protocol.")
+    password: SecretStr = Field(SecretStr(""), description="Kafka: password of a SASL protocol.")
+    ca_file: OptionalPath = Field(
+        None,
+        description="Kafka: PEM file with the authorities that vouch for the brokers; empty: the system's.",
+    )
+    certificate_file: OptionalPath = Field(
+        None, description="Kafka: PEM file with the certificate that K2 shows to brokers that ask for one."
+    )
+    key_file: OptionalPath = Field(
+        None,
+        description="Kafka: PEM file with that certificate's private key; empty: it is in the same file.",
+    )
+    key_password: SecretStr = Field(SecretStr(""), description="Kafka: password of the private key.")
+    confirm_within_s: float = Field(
+        300.0,
+        gt=0,
+        description="Kafka: seconds for which loads, replays and redrives wait for brokers to confirm what was sent.",
+    )
+
+
 class RegistrySettings(_Group):
     """The schema registry."""
 
@@ -69,6 +121,21 @@ class RegistrySettings(_Group):
     username: str = Field("", description="User for the registry's basic authentication.")
     password: SecretStr = Field(
         SecretStr(""), description="Password for the registry's basic authentication."
+    )
+    ca_file: OptionalPath = Field(
+        None,
+        description="Registry: PEM file with the authorities that vouch for it (https); empty: the system's.",
+    )
+    certificate_file: OptionalPath = Field(
+        None, description="Registry: PEM file with the certificate that K2 shows if it asks for one."
+    )
+    key_file: OptionalPath = Field(
+        None,
+        description="Registry: PEM file with that certificate's private key; empty: it is in the same file.",
+    )
+    key_password: SecretStr = Field(SecretStr(""), description="Registry: password of the private key.")
+    timeout_s: float = Field(
+        10.0, gt=0, le=300, description="Seconds after which a registry that does not answer is given up."
     )
 
 
@@ -78,13 +145,48 @@ class LakeSettings(_Group):
     catalog: str = Field("k2", min_length=1, description="Name of the Iceberg catalog.")
     uri: SecretStr = Field(
         SecretStr(""),
-        description="Catalog: sqlite:///, postgresql+psycopg2:// or http(s)://; empty: in K2_HOME.",
+        description="Catalog: sqlite:///, postgresql:// or http(s):// (REST); empty: in K2_HOME.",
+    )
+    password: SecretStr = Field(
+        SecretStr(""), description="Password of the PostgreSQL catalog, if it is not part of K2_LAKE_URI."
+    )
+    token: SecretStr = Field(SecretStr(""), description="REST catalog: bearer token that K2 shows.")
+    credential: SecretStr = Field(
+        SecretStr(""), description="REST catalog: OAuth2 client as ID:SECRET, for which it gives out tokens."
+    )
+    timeout_s: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="Seconds without an answer after which a request to a PostgreSQL or REST catalog fails.",
     )
     warehouse: str = Field("", description="Warehouse: a folder or s3://, gs://, abfs://; empty: in K2_HOME.")
-    properties: dict[str, str] = Field(
-        default_factory=dict, description="Further pyiceberg catalog properties, as a JSON object."
+    properties: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Further pyiceberg catalog properties, as a JSON object; they win over K2_S3_ settings.",
     )
     namespace: str = Field("market_data", min_length=1, description="Iceberg namespace of the tables.")
+
+
+class S3Settings(_Group):
+    """The object store of a warehouse on s3://."""
+
+    endpoint: str = Field(
+        "", pattern="^(https?://.+)?$", description="S3: URL of the server (http:// or https://); empty: AWS."
+    )
+    region: str = Field("us-east-1", min_length=1, description="S3: region of the bucket.")
+    access_key_id: str = Field("", description="S3: access key.")
+    secret_access_key: SecretStr = Field(SecretStr(""), description="S3: secret of the access key.")
+    session_token: SecretStr = Field(SecretStr(""), description="S3: token of a temporary access key.")
+    virtual_hosts: bool = Field(
+        False, description="S3: K2_S3_ENDPOINT takes a bucket as part of its host's name, not of the path."
+    )
+    connect_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="S3: seconds after which a connection that is not made fails."
+    )
+    timeout_s: float = Field(
+        30.0, ge=1, le=3600, description="S3: seconds without an answer after which a request fails."
+    )
 
 
 class FlushSettings(_Group):
@@ -143,6 +245,11 @@ class WebSettings(_Group):
         "auto",
         description="API keys: asked for always, never, or (auto) once `k2 keys create` has made one or the address "
         "is open to others.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Names, comma-separated, under which a server without API keys answers beside localhost and "
+        "loopback addresses.",
     )
     rate: str = Field(
         "1000/s",
@@ -206,8 +313,10 @@ class Settings(BaseSettings):
     )
 
     log: LogSettings = LogSettings()
+    kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
     lake: LakeSettings = LakeSettings()
+    s3: S3Settings = S3Settings()
     flush: FlushSettings = FlushSettings()
     state: StateSettings = StateSettings()
     load: LoadSettings = LoadSettings()
@@ -238,10 +347,7 @@ class Settings(BaseSettings):
     @property
     def shown_catalog_uri(self) -> str:
         """URI of the Iceberg catalog without its password, for people."""
-        uri = self.catalog_uri
-        scheme, at, rest = uri.partition("://")
-        user, has_user, host = rest.rpartition("@")
-        return f"{scheme}{at}{user.split(':')[0]}:***@{host}" if has_user else uri
+        return shown_url(self.catalog_uri)
 
     @property
     def state_dir(self) -> Path:
@@ -252,6 +358,13 @@ class Settings(BaseSettings):
     def rejects_dir(self) -> Path:
         """Folder of the loader's rejects."""
         return self.home / "rejects"
+
+
+def shown_url(url: str) -> str:
+    """Make a URL fit to be shown: without the password, if it has one. Other texts stay as they are."""
+    scheme, at, rest = url.partition("://")
+    user, has_user, host = rest.rpartition("@")
+    return f"{scheme}{at}{user.split(':')[0]}:***@{host}" if has_user else url
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -265,17 +378,29 @@ def read_settings(**overrides: object) -> Settings:
     Raises
     ------
     OperatorError
-        A value is wrong, or a `K2_` variable is not a setting: names the variable, what it got, what it takes.
+        A value is wrong, or a `K2_` variable is not a setting: names the variable, what it got, what it takes. A
+        secret's file cannot be read.
     """
     given = {**dotenv_values(".env"), **os.environ}
     # Before pydantic: it would print the value of a misspelt K2_REGISTRY_PASSWORD.
     _refuse_unknown(set(given))
+    secrets = read_secrets(given, {name: path for name, path in variables().items() if is_secret(path)})
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # validated by pydantic
+        return Settings(**_merged(secrets, overrides))
     except ValidationError as error:
         raise OperatorError(_explain(error)) from error
     except SettingsError as error:
         raise OperatorError(_explain_json(error, given)) from error
+
+
+def _merged(secrets: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, by group; overrides win."""
+    groups = {
+        name: secrets[name] | value
+        for name, value in overrides.items()
+        if isinstance(value, dict) and isinstance(secrets.get(name), dict)
+    }
+    return {**secrets, **overrides, **groups}
 
 
 def variables() -> dict[str, tuple[str, ...]]:
@@ -290,6 +415,14 @@ def variables() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def is_secret(path: tuple[str, ...]) -> bool:
+    """Whether a setting is one that is never shown, and may be given by a file."""
+    value: object = Settings.model_construct()
+    for part in path:
+        value = getattr(value, part)
+    return isinstance(value, SecretStr)
+
+
 FOREIGN_VARIABLES = frozenset({"K2_FAULT", "K2_FAULT_TRACE", "K2_KEY", "K2_TEST_DATA", "K2_URL"})
 """Variables with our prefix that are not settings: fault points and their trace, where the test data is, and which
 server `k2-query` asks, with which key."""
@@ -299,6 +432,7 @@ def _refuse_unknown(names: set[str]) -> None:
     from difflib import get_close_matches  # noqa: PLC0415 - only needed to explain an error
 
     known = variables()
+    known |= {name + FILE_SUFFIX: path for name, path in known.items() if is_secret(path)}
     for name in sorted(n for n in names if n.startswith(PREFIX)):
         if name in known or name in FOREIGN_VARIABLES or name[len(PREFIX) :].lower() in Settings.model_fields:
             continue
@@ -309,7 +443,8 @@ def _refuse_unknown(names: set[str]) -> None:
 
 def _explain_json(error: SettingsError, given: Mapping[str, str | None]) -> str:
     lines = [
-        f"{name}: takes a JSON object; got {given[name]!r}{_meaning(path)}"
+        # Not what it is: there may be a password in it.
+        f"{name}: takes a JSON object, and is none{_meaning(path)}"
         for name, path in variables().items()
         if name in given and _is_mapping(path) and not _is_json(given[name] or "")
     ]

@@ -13,7 +13,7 @@ from k2app.ingest.states import StateChange, Watermark
 from k2app.lake.floors import Fingerprint, Range
 from k2app.market.sequence_rules import CONTINUOUS_SCOPE
 from k2app.market.sequence_states import States
-from k2app.stream.batches import RecordBatch
+from k2app.stream.record_batch import RecordBatch
 
 
 @dataclass

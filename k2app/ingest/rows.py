@@ -26,7 +26,7 @@ from k2app.market.sequence_states import States
 from k2app.market.sequences import Checked, check
 from k2app.market.sessions import trading_dates
 from k2app.market.topics import DataType, Topic
-from k2app.stream.batches import NULL_LENGTH, Int64s, RecordBatch
+from k2app.stream.record_batch import NULL_LENGTH, Int64s, RecordBatch
 
 EARLIEST_US = -2_208_988_800_000_000
 """1900-01-01, microseconds since 1970: no market data is older; an earlier event time is a broken record."""

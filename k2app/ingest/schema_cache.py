@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from k2app.avro.schema import Schema, parse
 from k2app.errors import OperatorError
-from k2app.stream.batches import Int64s
+from k2app.stream.record_batch import Int64s
 from k2app.stream.registry import Registry
 
 _HEADER_BYTES = 5

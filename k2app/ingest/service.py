@@ -25,7 +25,8 @@ from k2app.lake.tables import Name
 from k2app.logs import get
 from k2app.metrics import Metrics
 from k2app.settings import FlushSettings
-from k2app.stream.batches import BatchPositions, RecordBatch
+from k2app.stream.batches import BatchPositions
+from k2app.stream.record_batch import RecordBatch
 
 logger = get(__name__)
 

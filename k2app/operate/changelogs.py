@@ -9,7 +9,7 @@ from typing import Any
 from k2app.ingest.states import Watermark
 from k2app.market.sequence_states import States
 from k2app.stream.log_view import LogView
-from tables.sequences import WATERMARK_KEY, watermark_from_json
+from tables.watermarks import WATERMARK_KEY, watermark_from_json
 
 
 def changelog_of(consumer_group: str, topic: str) -> str:

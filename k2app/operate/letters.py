@@ -22,7 +22,7 @@ from k2app.load.records import record_schema
 from k2app.market.sequence_states import States
 from k2app.query.times import EPOCH, MICROSECOND, micros_to_text
 from k2app.settings import Settings
-from k2app.stream.batches import NULL_LENGTH, RecordBatch
+from k2app.stream.record_batch import NULL_LENGTH, RecordBatch
 
 KEY = "_key"
 """Column of the message keys: those of the letters, whatever the records' own would be."""

@@ -11,10 +11,11 @@ from faust.types import TP, ConsumerMessage
 
 from k2app.errors import TransientError
 from k2app.logs import FAUST_LOGGER, get
-from k2app.stream.batches import RecordBatch, batch_record
+from k2app.stream.batches import batch_record
 from k2app.stream.changelogs import ChangelogRecord, compact_changelogs, read_changelog
 from k2app.stream.embedded_positions import PositionedConsumer
 from k2app.stream.partitioner import partition_of
+from k2app.stream.record_batch import RecordBatch
 from k2app.stream.worker_lock import WorkerLock
 
 logger = get(__name__)

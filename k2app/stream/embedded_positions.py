@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP
 
-from k2app.stream.batches import BatchConsumerMixin, RecordBatch
+from k2app.stream.batches import BatchConsumerMixin
 from k2app.stream.log_role import Role
+from k2app.stream.record_batch import RecordBatch
 
 if TYPE_CHECKING:
     from k2app.stream.embedded import Transport

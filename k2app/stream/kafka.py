@@ -22,12 +22,15 @@ from faust.types import TP
 
 from k2app.errors import OperatorError, TransientError
 from k2app.logs import FAUST_LOGGER
-from k2app.stream.batches import BatchConsumerMixin, BatchRecord, RecordBatch
-from k2app.stream.kafka_admin import BROKERS_CHOICE, servers
+from k2app.stream.batches import BatchConsumerMixin, BatchRecord
+from k2app.stream.kafka_admin import BROKERS_CHOICE
+from k2app.stream.kafka_cluster import cluster_of
 from k2app.stream.kafka_reader import Reader
 from k2app.stream.kafka_records import to_batch
-from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, send_pairs
+from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, give_up_silent_connections, send_pairs
 from k2app.stream.kafka_thread import LOOK_S, ConsumerThread, RebalanceListener, Wanted
+from k2app.stream.kafka_watch import Watch
+from k2app.stream.record_batch import RecordBatch
 from k2app.stream.worker_lock import WorkerLock
 
 
@@ -42,7 +45,9 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock = WorkerLock(Path(str(self.app.conf.datadir)))
-        self._beside = Reader(self.transport.servers)
+        self._beside = Reader(self.transport.cluster)
+        self._watch = Watch(self.transport.cluster.url, self._ask)
+        self._watching: asyncio.Task[None] | None = None
         self._told: dict[TP, int] = {}
         self.worker_id: str | None = None
         """Name of this worker in the group (Source: KIP-345, static membership): one that is started again within
@@ -69,12 +74,25 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
         self.worker_id = _worker_id(Path(str(self.app.conf.datadir)))
         await self._beside.start()
         await super().on_start()
+        self._watching = asyncio.create_task(self._watch.run())
 
     async def on_stop(self) -> None:
         """Commit what was acknowledged, give up the state folder."""
         await super().on_stop()
+        if self._watching is not None:
+            self._watching.cancel()
         await self._beside.stop()
         self._lock.release()
+
+    @property
+    def trouble(self) -> str | None:
+        """What it waits for; None if nothing."""
+        return self._watch.trouble
+
+    async def _ask(self) -> None:
+        """Ask for what is needed to read on: the leaders of our partitions, or any broker if there are none yet."""
+        ours = {tp for tp in self.assignment() if self.is_batch(tp)}
+        await (self._beside.next_offsets(ours) if ours else self._beside.ask())
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take partitions; a topic that is gone would just not be among them."""
@@ -175,6 +193,11 @@ class Producer(driver.Producer):
     def _settings_extra(self) -> Mapping[str, Any]:
         return PRODUCER_SETTINGS
 
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        give_up_silent_connections(producer)
+        return producer
+
     async def send_all(self, records: Mapping[TP, Sequence[Pair]]) -> dict[TP, int]:
         """Send records to several partitions; returns the offset of each one's last, once all are durable.
 
@@ -207,7 +230,7 @@ class Transport(driver.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings = self.app.settings
-        self.servers = servers(settings.log_url)
+        self.cluster = cluster_of(settings)
         self.log_id: str = self.app.log_id
         self.fetch_rows: int = settings.log.fetch_rows
         self.waiting_bytes_limit: int = settings.log.waiting_bytes

@@ -15,12 +15,8 @@ from typing import Any, TypeVar
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from k2app.errors import OperatorError, TransientError
-
-SCHEME = "kafka://"
-
-DEFAULT_PORT = 9092
-"""Port of Kafka's own sample configuration."""
+from k2app.errors import OperatorError
+from k2app.stream.kafka_cluster import Cluster
 
 ASK_WITHIN_S = 30.0
 """Seconds for one question to the cluster: far above what a healthy one takes."""
@@ -34,32 +30,19 @@ BROKERS_CHOICE = -1
 T = TypeVar("T")
 
 
-def servers(url: str) -> list[str]:
-    """Addresses that a `kafka://HOST:PORT,HOST:PORT` URL names.
-
-    Raises
-    ------
-    OperatorError
-        The URL is of another form.
-    """
-    names = url.removeprefix(SCHEME).rstrip("/").split(",")
-    if not url.startswith(SCHEME) or not all(names):
-        raise OperatorError(f"K2_LOG_URL is {url!r}: Kafka is written kafka://HOST:PORT,HOST:PORT")
-    return [name if ":" in name else f"{name}:{DEFAULT_PORT}" for name in names]
-
-
 class KafkaAdmin:
-    """Administration of the cluster at `url`.
+    """Administration of one cluster.
 
     Raises
     ------
     TransientError
         From every method: the cluster does not answer.
+    OperatorError
+        From every method: it refuses the login, or its certificate is not trusted.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._servers = servers(url)
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
 
     def cluster_id(self) -> str:
         """Identity of the cluster, given when its storage was formatted.
@@ -76,7 +59,7 @@ class KafkaAdmin:
 
         cluster = self._ask(ask)
         if not cluster:
-            raise OperatorError(f"{self.url} has no cluster id, without which offsets mean nothing")
+            raise OperatorError(f"{self.cluster.url} has no cluster id, without which offsets mean nothing")
         return cluster
 
     def create_topic(self, name: str, partitions: int, *, compacted: bool = False) -> bool:
@@ -124,13 +107,15 @@ class KafkaAdmin:
 
     async def _asked(self, work: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._servers, request_timeout_ms=int(ASK_WITHIN_S * 1000)
+            bootstrap_servers=self.cluster.servers,
+            request_timeout_ms=int(ASK_WITHIN_S * 1000),
+            **self.cluster.access,
         )
         try:
             await admin.start()
             return await asyncio.wait_for(_until_answered(admin, work), ASK_WITHIN_S)
         except (KafkaError, TimeoutError) as error:
-            raise TransientError(f"Kafka at {self.url} does not answer: {error!r}") from error
+            raise await self.cluster.refusal(error) from error
         finally:
             await admin.close()
 

@@ -15,14 +15,14 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
 from k2app.errors import OperatorError, TransientError
-from k2app.stream.batches import Int64s
-from k2app.stream.kafka_admin import servers
-from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, send_pairs
+from k2app.stream.kafka_cluster import Cluster
+from k2app.stream.kafka_sending import PRODUCER_SETTINGS, Pair, give_up_silent_connections, send_pairs
 from k2app.stream.log_records import Records
 from k2app.stream.publisher import Headers, Outlet, to_records
+from k2app.stream.record_batch import Int64s
 
-CONFIRM_WITHIN_S = 120.0
-"""Seconds for which a batch is sent again before it is given up: brokers restart in less."""
+CLOSE_WITHIN_S = 10.0
+"""Seconds to end in order: a cluster that answers takes a fraction of it, for one that does not it is in vain."""
 
 T = TypeVar("T")
 
@@ -34,8 +34,9 @@ class KafkaPublisher:
     so, and is not one to try again by itself, since rows without a sequence would be there twice.
     """
 
-    def __init__(self, url: str, log_id: str) -> None:
-        self._url = url
+    def __init__(self, cluster: Cluster, log_id: str, confirm_within_s: float) -> None:
+        self._cluster = cluster
+        self._confirm_within_s = confirm_within_s
         self.log_id = log_id
         self._loop = _LoopThread()
         self._producer: AIOKafkaProducer | None = None
@@ -61,20 +62,25 @@ class KafkaPublisher:
             partitions = self._loop.run(producer.partitions_for(topic))
         parts = deal(len(partitions))
         try:
-            return self._loop.run(_send(producer, topic, parts, headers))
-        except KafkaError as error:
+            return self._loop.run(
+                asyncio.wait_for(_send(producer, topic, parts, headers), self._confirm_within_s)
+            )
+        except (KafkaError, TimeoutError) as error:
             raise OperatorError(
-                f"Kafka at {self._url} did not confirm {sum(map(len, parts)):,} rows for {topic} ({error!r}): part of "
-                "them may be there; load the file again once it answers: copies are told by their sequence"
+                f"Kafka at {self._cluster.url} did not confirm {sum(map(len, parts)):,} rows for {topic} within "
+                f"{self._confirm_within_s:g} s (K2_KAFKA_CONFIRM_WITHIN_S; {error!r}): "
+                "part of them may be there; load the file again once it answers: copies are told by their sequence"
             ) from error
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=servers(self._url),
-                request_timeout_ms=int(CONFIRM_WITHIN_S * 1000),
+                bootstrap_servers=self._cluster.servers,
+                request_timeout_ms=int(self._confirm_within_s * 1000),
+                **self._cluster.access,
                 **PRODUCER_SETTINGS,
             )
+            give_up_silent_connections(producer)
             try:
                 await producer.start()
             except BaseException:
@@ -90,14 +96,22 @@ class KafkaPublisher:
         except UnknownTopicOrPartitionError as error:
             raise OperatorError(f"{error}: run `k2 init`") from error
         except KafkaError as error:
-            raise TransientError(f"Kafka at {self._url} does not answer: {error!r}") from error
+            raise TransientError(f"Kafka at {self._cluster.url} does not answer: {error!r}") from error
 
     def close(self) -> None:
         """See `Publisher.close`."""
         if self._producer is not None:
-            self._loop.run(self._producer.stop())
+            self._loop.run(_stop(self._producer))
             self._producer = None
         self._loop.close()
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer; what could not be sent in time is given up: aiokafka would try for ever."""
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSE_WITHIN_S)
+    except TimeoutError:
+        await producer.client.close()
 
 
 async def _send(
@@ -125,6 +139,13 @@ def _cells(joined: bytes | pa.Buffer, lengths: Int64s) -> Iterator[bytes]:
         start = end
 
 
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class _LoopThread:
     """An event loop on a thread of its own: the producer keeps its connections alive between two calls."""
 
@@ -138,7 +159,8 @@ class _LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop."""
+        """Stop the loop, and what still runs on it."""
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -7,7 +7,7 @@ waiting for new records.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from faust.types import TP
 
 from k2app.errors import TransientError
+from k2app.stream.kafka_cluster import Cluster
 from k2app.stream.kafka_records import Columns
 
 ANSWER_WITHIN_S = 30.0
@@ -44,21 +45,22 @@ class Reader:
         From every method: the cluster does not answer.
     """
 
-    def __init__(self, servers: Sequence[str]) -> None:
-        self._servers = list(servers)
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            bootstrap_servers=self._cluster.servers,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=1,
             retry_backoff_ms=RETRY_MS,
             request_timeout_ms=int(ANSWER_WITHIN_S * 1000),
+            **self._cluster.access,
         )
         try:
             with _answering("anything"):
@@ -73,6 +75,11 @@ class Reader:
         if self._consumer is not None:
             await self._consumer.stop()
             self._consumer = None
+
+    async def ask(self) -> None:
+        """Ask any broker something."""
+        with _answering("its topics"):
+            await self._connected().topics()
 
     async def first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
         """First kept offset of each partition."""

@@ -17,7 +17,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
-from k2app.stream.batches import NULL_LENGTH, Int64s, RecordBatch
+from k2app.stream.record_batch import NULL_LENGTH, Int64s, RecordBatch
 
 
 @dataclass

@@ -25,6 +25,16 @@ PRODUCER_SETTINGS: dict[str, Any] = {
 """What every producer of ours has: a record is there once, in order, and on every replica in sync."""
 
 
+REQUEST_WITHIN_S = 15.0
+"""Seconds for one request of a producer: a connection that says nothing any more is given up, the next one tried, and
+brokers know batches that they have already. aiokafka's own limit is that of all attempts together, too."""
+
+
+def give_up_silent_connections(producer: AIOKafkaProducer) -> None:
+    """Make a producer that is not started yet notice within `REQUEST_WITHIN_S` that a connection is dead."""
+    producer.client._request_timeout_ms = int(REQUEST_WITHIN_S * 1000)  # noqa: SLF001 - see there
+
+
 async def send_pairs(
     producer: AIOKafkaProducer, tp: TP, pairs: Iterable[Pair], headers: Sequence[tuple[str, bytes]] = ()
 ) -> tuple[int, int]:

@@ -22,9 +22,10 @@ from faust.types import TP
 
 from k2app.errors import OperatorError
 from k2app.logs import FAUST_LOGGER, get
-from k2app.stream.batches import RecordBatch, batch_record
+from k2app.stream.batches import batch_record
 from k2app.stream.changelogs import CHANGELOG_FETCH_ROWS
 from k2app.stream.kafka_records import read_fetched, to_batch
+from k2app.stream.record_batch import RecordBatch
 
 logger = get(__name__)
 

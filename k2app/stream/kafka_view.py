@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from faust.types import TP
 
-from k2app.stream.kafka_admin import KafkaAdmin, servers
+from k2app.stream.kafka_admin import KafkaAdmin
+from k2app.stream.kafka_cluster import Cluster
 from k2app.stream.kafka_reader import Reader
 
 READ_ROWS = 65_536
@@ -27,11 +28,11 @@ Pair = tuple[bytes | None, bytes | None]
 class KafkaView:
     """Looks into one cluster. For one thread, beside no running event loop."""
 
-    def __init__(self, url: str) -> None:
-        self._admin = KafkaAdmin(url)
+    def __init__(self, cluster: Cluster) -> None:
+        self._admin = KafkaAdmin(cluster)
         self.log_id = self._admin.cluster_id()
         self._runner = asyncio.Runner()
-        self._reader = Reader(servers(url))
+        self._reader = Reader(cluster)
         try:
             self._run(self._reader.start())
         except BaseException:

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from k2app.errors import OperatorError
-from k2app.stream.batches import RecordBatch
 from k2app.stream.log_records import Records, stored_lengths, to_batch
 from k2app.stream.log_schemas import LogSchemas
 from k2app.stream.log_topics import TopicInfo
 from k2app.stream.log_trimming import LogTrimming
+from k2app.stream.record_batch import RecordBatch
 
 
 class LogFile(LogTrimming, LogSchemas):

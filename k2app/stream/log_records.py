@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from k2app.stream.batches import NULL_LENGTH, Int64s, RecordBatch
+from k2app.stream.record_batch import NULL_LENGTH, Int64s, RecordBatch
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from k2app.stream.batches import NULL_LENGTH, Int64s, RecordBatch
 from k2app.stream.log_records import records_from_pairs, stored_lengths, to_batch
 from k2app.stream.log_topics import LogTopics, TopicInfo
+from k2app.stream.record_batch import NULL_LENGTH, Int64s, RecordBatch
 
 
 class LogTrimming(LogTopics):

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from k2app.errors import OperatorError
-from k2app.settings import Settings
-from k2app.stream.embedded import Transport as EmbeddedTransport
+from k2app.settings import Settings, shown_url
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_path import log_path
 from k2app.stream.log_space import LogSpace
@@ -31,6 +30,9 @@ class Log(Protocol):
 
     def create_topic(self, name: str, partitions: int, *, compacted: bool = False) -> bool:
         """Make a topic. False: it exists. Raises `OperatorError` if it has another number of partitions."""
+
+    def has_topic(self, name: str) -> bool:
+        """Whether there is a topic of this name, with any number of partitions."""
 
     def publisher(self) -> Publisher:
         """Publisher into this log; closing it closes the log."""
@@ -64,9 +66,10 @@ def open_view(settings: Settings) -> LogView:
     """
     if not is_kafka(settings):
         return LogSpace(log_path(settings.log_url), synchronous=settings.log.synchronous)
-    from k2app.stream.kafka_view import KafkaView  # noqa: PLC0415 - only where Kafka is used
+    from k2app.stream.kafka_cluster import cluster_of  # noqa: PLC0415 - only where Kafka is used
+    from k2app.stream.kafka_view import KafkaView  # noqa: PLC0415 - as above
 
-    return KafkaView(settings.log_url)
+    return KafkaView(cluster_of(settings))
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def workers(settings: Settings) -> Workers:
     """
     if is_kafka(settings):
         from k2app.stream.kafka_admin import KafkaAdmin  # noqa: PLC0415 - only where Kafka is used
+        from k2app.stream.kafka_cluster import cluster_of  # noqa: PLC0415 - as above
 
-        return Workers(KafkaAdmin(settings.log_url).group_members(settings.consumer_group))
+        return Workers(KafkaAdmin(cluster_of(settings)).group_members(settings.consumer_group))
     owner = WorkerLock(log_path(settings.log_url)).owner()
     return Workers(0) if owner is None else Workers(1, owner)
 
@@ -110,7 +114,9 @@ def worker_alive(settings: Settings) -> bool:
 def transport(settings: Settings) -> type[Any]:
     """Faust transport class for the log that the settings name."""
     if not is_kafka(settings):
-        return EmbeddedTransport
+        from k2app.stream.embedded import Transport  # noqa: PLC0415 - it brings Faust, which only workers need
+
+        return Transport
     from k2app.stream.kafka import Transport as KafkaTransport  # noqa: PLC0415 - only where Kafka is used
 
     return KafkaTransport
@@ -120,9 +126,18 @@ def broker_url(settings: Settings) -> str:
     """URL in the form that Faust takes: servers are separated by semicolons."""
     if not is_kafka(settings):
         return settings.log_url
-    from k2app.stream.kafka_admin import SCHEME, servers  # noqa: PLC0415 - only where Kafka is used
+    from k2app.stream.kafka_cluster import SCHEME, servers  # noqa: PLC0415 - only where Kafka is used
 
     return ";".join(f"{SCHEME}{server}" for server in servers(settings.log_url))
+
+
+def broker_credentials(settings: Settings) -> Any:
+    """Encryption and login in the form that Faust takes; None: neither."""
+    if not is_kafka(settings):
+        return None
+    from k2app.stream.kafka_cluster import cluster_of  # noqa: PLC0415 - only where Kafka is used
+
+    return cluster_of(settings).credentials()
 
 
 def is_kafka(settings: Settings) -> bool:
@@ -136,7 +151,7 @@ def is_kafka(settings: Settings) -> bool:
     scheme = settings.log_url.partition(":")[0]
     if scheme not in {"sqlite", "kafka"}:
         raise OperatorError(
-            f"K2_LOG_URL is {settings.log_url!r}: a log is written sqlite:///PATH or kafka://HOST:PORT,..."
+            f"K2_LOG_URL is {shown_url(settings.log_url)!r}: a log is written sqlite:///PATH or kafka://HOST:PORT,..."
         )
     return scheme == "kafka"
 
@@ -157,6 +172,10 @@ class EmbeddedLog:
         """See `Log.create_topic`."""
         return self._file.create_topic(name, partitions, compacted=compacted)
 
+    def has_topic(self, name: str) -> bool:
+        """See `Log.has_topic`."""
+        return self._file.topic(name) is not None
+
     def publisher(self) -> Publisher:
         """See `Log.publisher`."""
         return EmbeddedPublisher(self._file)
@@ -173,19 +192,25 @@ class KafkaLog:
 
     def __init__(self, settings: Settings) -> None:
         from k2app.stream.kafka_admin import KafkaAdmin  # noqa: PLC0415 - only where Kafka is used
+        from k2app.stream.kafka_cluster import cluster_of  # noqa: PLC0415 - as above
 
-        self._admin = KafkaAdmin(settings.log_url)
+        self._admin = KafkaAdmin(cluster_of(settings))
+        self._confirm_within_s = settings.kafka.confirm_within_s
         self.log_id = self._admin.cluster_id()
 
     def create_topic(self, name: str, partitions: int, *, compacted: bool = False) -> bool:
         """See `Log.create_topic`."""
         return self._admin.create_topic(name, partitions, compacted=compacted)
 
+    def has_topic(self, name: str) -> bool:
+        """See `Log.has_topic`."""
+        return name in self._admin.partition_counts([name])
+
     def publisher(self) -> Publisher:
         """See `Log.publisher`."""
         from k2app.stream.kafka_publisher import KafkaPublisher  # noqa: PLC0415 - only where Kafka is used
 
-        return KafkaPublisher(self._admin.url, self.log_id)
+        return KafkaPublisher(self._admin.cluster, self.log_id, self._confirm_within_s)
 
     def close(self) -> None:
         """Nothing is open between two calls."""

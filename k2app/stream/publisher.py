@@ -12,10 +12,10 @@ import pyarrow as pa
 from k2app.avro.encode import encode
 from k2app.avro.schema import Schema
 from k2app.errors import OperatorError
-from k2app.stream.batches import Int64s
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_records import Records
 from k2app.stream.partitioner import partitions_of
+from k2app.stream.record_batch import Int64s
 
 Headers = tuple[tuple[str, bytes], ...]
 """Names and values that go with a record, beside key and value."""

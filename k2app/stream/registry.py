@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import httpx
 import stamina
-from schema_registry.client import SchemaRegistryClient
 from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
 
 from k2app.errors import OperatorError, TransientError
-from k2app.settings import Settings
+from k2app.settings import RegistrySettings, Settings, shown_url
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_path import log_path
+from k2app.stream.registry_client import RegistryClient, is_blame, is_login, is_untrusted
 
 COMPATIBILITY = "BACKWARD"
 """Rule of our subjects: a new schema can read what the previous one wrote."""
-
-SERVER_ERROR = 500
-"""Lowest HTTP status by which a server blames itself: the same request may succeed later."""
-
 
 ATTEMPTS = 5
 """Times that a subject is tried: workers that start together make the same ones, and a server refuses all but one."""
@@ -44,6 +42,9 @@ class Registry(Protocol):
 
         Raises `OperatorError` if the registry refuses it as incompatible, `TransientError` if it cannot be reached.
         """
+
+    def registered(self, subject: str, schema: dict[str, Any]) -> int | None:
+        """Id of `schema` under `subject`; None: it is not there. Changes nothing. Raises `TransientError`."""
 
     def schema(self, schema_id: int) -> str | None:
         """Text of a schema; None if the registry says that there is none. Raises `TransientError`."""
@@ -66,6 +67,12 @@ class EmbeddedRegistry:
         with self._lock:
             return self._log.register(subject, canonical(schema))
 
+    def registered(self, subject: str, schema: dict[str, Any]) -> int | None:
+        """See `Registry.registered`."""
+        text = canonical(schema)
+        with self._lock:
+            return next((i for i, found in self._log.subject_schemas(subject) if found == text), None)
+
     def schema(self, schema_id: int) -> str | None:
         """See `Registry.schema`."""
         with self._lock:
@@ -75,31 +82,32 @@ class EmbeddedRegistry:
 class HttpRegistry:
     """Confluent-compatible registry over HTTP."""
 
-    def __init__(self, url: str, username: str = "", password: str = "") -> None:
-        self._url = url
-        config: dict[str, Any] = {"url": url}
-        if username:
-            config |= {
-                "basic.auth.credentials.source": "USER_INFO",
-                "basic.auth.user.info": f"{username}:{password}",
-            }
-        self._client = SchemaRegistryClient(config)
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._url = shown_url(settings.url)
+        self._client = RegistryClient(settings)
 
     def register(self, subject: str, schema: dict[str, Any]) -> int:
         """See `Registry.register`."""
         try:
-            return self._registered(subject, schema)
+            return self._register(subject, schema)
         except ClientError as error:
-            if (error.http_code or SERVER_ERROR) >= SERVER_ERROR:
+            if is_login(error):
+                raise OperatorError(self._refusal(error)) from error
+            if not is_blame(error):
                 raise self._unreachable(error) from error
             raise OperatorError(
                 f"the schema registry {self._url} refuses subject {subject}: {error.message}: "
                 f"{error.server_traceback}"
             ) from error
         except httpx.HTTPError as error:
+            if is_untrusted(error):
+                raise OperatorError(
+                    f"no encrypted connection to the schema registry {self._url}: {error}; see K2_REGISTRY_CA_FILE and "
+                    "K2_REGISTRY_CERTIFICATE_FILE"
+                ) from error
             raise self._unreachable(error) from error
 
-    def _registered(self, subject: str, schema: dict[str, Any]) -> int:
+    def _register(self, subject: str, schema: dict[str, Any]) -> int:
         for attempt in stamina.retry_context(
             on=_is_conflict, attempts=ATTEMPTS, timeout=None, wait_max=PAUSE_S
         ):
@@ -108,13 +116,34 @@ class HttpRegistry:
                 return int(self._client.register(subject, AvroSchema(schema)))
         raise AssertionError("retry_context returns or raises")  # pragma: no cover - for the type checker
 
+    def registered(self, subject: str, schema: dict[str, Any]) -> int | None:
+        """See `Registry.registered`."""
+        with self._answering():
+            found = self._client.check_version(subject, AvroSchema(schema))
+        return None if found is None else int(found.schema_id)
+
     def schema(self, schema_id: int) -> str | None:
         """See `Registry.schema`."""
-        try:
+        with self._answering():
             found = self._client.get_by_id(schema_id)
-        except (ClientError, httpx.HTTPError) as error:
-            raise self._unreachable(error) from error
         return None if found is None else json.dumps(found.raw_schema)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            # A login that worked at the start may work again: nothing is known about the messages.
+            trouble = TransientError(self._refusal(error)) if is_login(error) else self._unreachable(error)
+            raise trouble from error
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _refusal(self, error: ClientError) -> str:
+        return (
+            f"the schema registry {self._url} refuses the login (HTTP {error.http_code}); see K2_REGISTRY_USERNAME and "
+            "K2_REGISTRY_PASSWORD"
+        )
 
     def _unreachable(self, error: Exception) -> TransientError:
         return TransientError(f"the schema registry {self._url} cannot be reached: {error!r}")
@@ -136,8 +165,7 @@ def open_registry(settings: Settings, log: LogFile | None) -> Registry:
     if settings.registry.url.startswith("sqlite:"):
         return EmbeddedRegistry(LogFile(log_path(settings.registry.url, "K2_REGISTRY_URL")))
     if settings.registry.url:
-        password = settings.registry.password.get_secret_value()
-        return HttpRegistry(settings.registry.url, settings.registry.username, password)
+        return HttpRegistry(settings.registry)
     if log is None:
         raise OperatorError(
             "K2_REGISTRY_URL is not set: with Kafka, schemas need a registry of their own (http://..., or "

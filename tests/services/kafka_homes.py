@@ -8,9 +8,10 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -22,7 +23,8 @@ from k2app.lake.catalog import open_catalog
 from k2app.lake.tables import Name
 from k2app.market.topics import DataType
 from k2app.settings import read_settings
-from k2app.stream.kafka_admin import KafkaAdmin, servers
+from k2app.stream.kafka_admin import KafkaAdmin
+from k2app.stream.kafka_cluster import Cluster, cluster_of, servers
 from k2app.stream.kafka_reader import Reader
 from k2app.stream.kafka_sending import send_pairs
 from k2app.stream.log_records import records_from_pairs
@@ -73,9 +75,15 @@ class Worker:
         assert 0 == self.process.wait(WORKER_S), self.printed()
 
 
-async def produce(url: str, tp: TP, pairs) -> None:
+def cluster_at(where: Cluster | str) -> Cluster:
+    """Cluster at a URL, by plain connections."""
+    return where if isinstance(where, Cluster) else Cluster(where, servers(where))
+
+
+async def produce(where: Cluster | str, tp: TP, pairs) -> None:
     """Send records as they are."""
-    producer = AIOKafkaProducer(bootstrap_servers=servers(url))
+    cluster = cluster_at(where)
+    producer = AIOKafkaProducer(bootstrap_servers=cluster.servers, **cluster.access)
     await producer.start()
     try:
         await send_pairs(producer, tp, pairs)
@@ -83,11 +91,11 @@ async def produce(url: str, tp: TP, pairs) -> None:
         await producer.stop()
 
 
-def read_all(url: str, tp: TP) -> list[tuple[int, bytes | None, bytes | None]]:
+def read_all(where: Cluster | str, tp: TP) -> list[tuple[int, bytes | None, bytes | None]]:
     """Offset, key and value of every record of a partition."""
 
     async def read() -> list[tuple[int, bytes | None, bytes | None]]:
-        reader, found = Reader(servers(url)), []
+        reader, found = Reader(cluster_at(where)), []
         await reader.start()
         try:
             end = (await reader.next_offsets([tp]))[tp]
@@ -101,9 +109,9 @@ def read_all(url: str, tp: TP) -> list[tuple[int, bytes | None, bytes | None]]:
     return asyncio.run(read())
 
 
-async def next_offsets(url: str, tps: list[TP]) -> dict[TP, int]:
+async def next_offsets(where: Cluster | str, tps: list[TP]) -> dict[TP, int]:
     """Next offset of each partition."""
-    reader = Reader(servers(url))
+    reader = Reader(cluster_at(where))
     await reader.start()
     try:
         return await reader.next_offsets(tps)
@@ -111,9 +119,9 @@ async def next_offsets(url: str, tps: list[TP]) -> dict[TP, int]:
         await reader.stop()
 
 
-def asked(url: str, work):
+def asked(where: Cluster | str, work):
     """Ask the cluster something."""
-    return KafkaAdmin(url)._ask(work)
+    return KafkaAdmin(cluster_at(where))._ask(work)
 
 
 def delete_before(url: str, tp: TP, offset: int) -> None:
@@ -141,15 +149,13 @@ class MarketHome(Home):
 
     @cached_property
     def settings(self):
-        given = self.environment
-        return read_settings(
-            home=self.path,
-            exchanges=self.exchange,
-            exchanges_file=self.path / "exchanges.toml",
-            consumer_group=given["K2_CONSUMER_GROUP"],
-            log={"url": given.get("K2_LOG_URL", "")},
-            registry={"url": given.get("K2_REGISTRY_URL", "")},
-        )
+        """As its workers read them."""
+        with mock.patch.dict(os.environ, self.environment):
+            return read_settings()
+
+    @property
+    def cluster(self) -> Cluster:
+        return cluster_of(self.settings)
 
     @property
     def group(self) -> str:
@@ -193,29 +199,34 @@ class MarketHome(Home):
             topic.name, "symbol", topology.reader_schema(data_type), self.made.subjects[topic.subject]
         )
 
-    def publish(self, rows: pa.Table, data_type: DataType = DataType.TRADES) -> dict[int, tuple[int, int]]:
+    def publish(
+        self, rows: pa.Table, data_type: DataType = DataType.TRADES, schema_id: int | None = None
+    ) -> dict[int, tuple[int, int]]:
         at = rows.column_names.index("exchange")
         rows = rows.set_column(at, "exchange", pa.array([self.exchange] * rows.num_rows))
-        return self.publisher.publish(self.outlet(data_type), rows)
+        outlet = self.outlet(data_type)
+        return self.publisher.publish(
+            outlet if schema_id is None else replace(outlet, schema_id=schema_id), rows
+        )
 
     def publish_raw(self, pairs, *, topic: str | None = None, partition: int = 0) -> None:
         topic = topic or self.topic
         if self.opened.file is not None:
             self.opened.file.append(topic, [records_from_pairs(partition, pairs)])
         else:
-            asyncio.run(produce(self.settings.log_url, TP(topic, partition), pairs))
+            asyncio.run(produce(self.cluster, TP(topic, partition), pairs))
 
     def tps(self, topic: str | None = None) -> list[TP]:
         """Partitions of a topic; default: of the trades."""
         return [TP(topic or self.topic, p) for p in range(self.partitions)]
 
     def ends(self, topic: str | None = None) -> dict[int, int]:
-        ends = asyncio.run(next_offsets(self.settings.log_url, self.tps(topic)))
+        ends = asyncio.run(next_offsets(self.cluster, self.tps(topic)))
         return {tp.partition: end for tp, end in ends.items()}
 
     def committed(self) -> dict[tuple[str, int], int]:
         """Offsets that the consumer group has committed."""
-        found = asked(self.settings.log_url, lambda admin: admin.list_consumer_group_offsets(self.group))
+        found = asked(self.cluster, lambda admin: admin.list_consumer_group_offsets(self.group))
         return {tuple(tp): at.offset for tp, at in found.items()}
 
     # --- workers
@@ -223,12 +234,18 @@ class MarketHome(Home):
     @contextlib.contextmanager
     def worker(self, name: str = "first", **environment: str) -> Iterator["Worker"]:
         """Run a worker with a state folder of its own until the end of the block; whatever it prints is kept."""
+        environment = (self.beside(name) if name != "first" else {}) | environment
+        with self.running(["worker"], name, **environment) as worker:
+            yield worker
+
+    @contextlib.contextmanager
+    def running(self, command: list[str], name: str, **environment: str) -> Iterator["Worker"]:
+        """Run a command of `k2` until the end of the block; whatever it prints is kept."""
         printed = self.path.with_name(f"{name}.out")
-        environment = self.environment | (self.beside(name) if name != "first" else {}) | environment
         with printed.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "k2app.cli.k2", "worker"],
-                env=os.environ | environment,
+                [sys.executable, "-m", "k2app.cli.k2", *command],
+                env=os.environ | self.environment | environment,
                 stdout=out,
                 stderr=out,
             )

@@ -11,11 +11,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from k2app.errors import TransientError
 from k2app.stream.kafka_admin import KafkaAdmin
+from k2app.stream.kafka_cluster import Cluster
 from tests.services.artifacts import home, tool
 
 START_WITHIN_S = 60.0
@@ -28,10 +30,10 @@ KAFKA_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -42,21 +44,75 @@ auto.create.topics.enable=false
 """
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A port that a broker listens on.
+
+    Parameters
+    ----------
+    protocol
+        PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+    advertised
+        Port under which clients are told to come: that of a proxy, for example; 0: its own.
+    """
+
+    name: str
+    protocol: str
+    port: int
+    advertised: int = 0
+
+
 @contextlib.contextmanager
-def kafka(folder: Path) -> Iterator[str]:
-    """Run a broker that is its own controller, with a fresh cluster id; yields its URL."""
+def kafka(
+    folder: Path, further: Sequence[Listener] = (), properties: str = "", storage: Sequence[str] = ()
+) -> Iterator[str]:
+    """Run a broker that is its own controller, with a fresh cluster id; yields its URL.
+
+    Parameters
+    ----------
+    further
+        Listeners beside the plain one, which the broker itself and the tests use.
+    properties
+        Further lines of the broker's configuration.
+    storage
+        Further options of the formatting of its storage.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    classpath = (home() / "kafka.classpath").read_text().strip()
-    port, controller = free_port(), free_port()
-    properties = folder / "server.properties"
-    properties.write_text(KAFKA_PROPERTIES.format(port=port, controller=controller, folder=folder))
-    storage = [tool("java"), "-cp", classpath, "kafka.tools.StorageTool"]
-    cluster = subprocess.run([*storage, "random-uuid"], check=True, capture_output=True, text=True)
-    subprocess.run(
-        [*storage, "format", "-t", cluster.stdout.strip(), "-c", properties], check=True, capture_output=True
+    plain = Listener("PLAINTEXT", "PLAINTEXT", free_port())
+    (folder / "server.properties").write_text(
+        KAFKA_PROPERTIES.format(
+            controller=free_port(), folder=folder, **listener_properties([plain, *further])
+        )
+        + properties
     )
+    format_storage(folder, new_cluster_id(), storage)
     with kafka_again(folder):
-        yield f"kafka://127.0.0.1:{port}"
+        yield f"kafka://127.0.0.1:{plain.port}"
+
+
+def listener_properties(listeners: Sequence[Listener]) -> dict[str, str]:
+    """What a broker is told of its listeners."""
+    return {
+        "listeners": ",".join(f"{one.name}://127.0.0.1:{one.port}" for one in listeners),
+        "advertised": ",".join(f"{one.name}://127.0.0.1:{one.advertised or one.port}" for one in listeners),
+        "protocols": ",".join(f"{one.name}:{one.protocol}" for one in listeners),
+    }
+
+
+def new_cluster_id() -> str:
+    """Identity for a new cluster."""
+    return _storage_tool("random-uuid").strip()
+
+
+def format_storage(folder: Path, cluster_id: str, options: Sequence[str] = ()) -> None:
+    """Make the storage of a broker whose configuration is in `folder`."""
+    _storage_tool("format", "-t", cluster_id, "-c", str(folder / "server.properties"), *options)
+
+
+def _storage_tool(*arguments: str) -> str:
+    classpath = (home() / "kafka.classpath").read_text().strip()
+    command = [tool("java"), "-cp", classpath, "kafka.tools.StorageTool", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @contextlib.contextmanager
@@ -65,7 +121,7 @@ def kafka_again(folder: Path) -> Iterator[None]:
     classpath = (home() / "kafka.classpath").read_text().strip()
     properties = folder / "server.properties"
     port = _port(folder)
-    admin = KafkaAdmin(f"kafka://127.0.0.1:{port}")
+    admin = KafkaAdmin(Cluster(f"kafka://127.0.0.1:{port}", [f"127.0.0.1:{port}"]))
     command = [tool("java"), "-Xms256m", "-Xmx512m", "-cp", classpath, "kafka.Kafka", properties]
 
     def answers() -> bool:
@@ -78,9 +134,14 @@ def kafka_again(folder: Path) -> Iterator[None]:
         yield
 
 
-def stop_kafka(folder: Path) -> None:
+def kill_kafka(folder: Path) -> None:
+    """Kill the broker whose storage is in `folder`, and wait for its port."""
+    stop_kafka(folder, signal.SIGKILL)
+
+
+def stop_kafka(folder: Path, how: signal.Signals = signal.SIGTERM) -> None:
     """Stop the broker whose storage is in `folder`, before its block ends, and wait for its port."""
-    os.kill(int((folder / "kafka.pid").read_text()), signal.SIGTERM)
+    os.kill(int((folder / "kafka.pid").read_text()), how)
     deadline = time.monotonic() + STOP_WITHIN_S
     while _is_open(_port(folder)):
         if time.monotonic() > deadline:
@@ -90,7 +151,7 @@ def stop_kafka(folder: Path) -> None:
 
 def _port(folder: Path) -> int:
     settings = dict(line.split("=", 1) for line in (folder / "server.properties").read_text().splitlines())
-    return int(settings["advertised.listeners"].rpartition(":")[2])
+    return int(settings["listeners"].partition(",")[0].rpartition(":")[2])
 
 
 def _is_open(port: int) -> bool:

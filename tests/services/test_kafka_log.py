@@ -15,7 +15,7 @@ from k2app.stream.logs_by_url import open_log, worker_alive
 from k2app.stream.partitioner import partition_of
 from tests.pipeline.homes import counting, trades, wait_until
 from tests.services import servers
-from tests.services.kafka_homes import MarketHome, asked, new_exchange, read_all
+from tests.services.kafka_homes import MarketHome, asked, cluster_at, new_exchange, read_all
 
 
 def test_topics_are_made_once(home):
@@ -51,7 +51,7 @@ def test_cluster_that_does_not_answer_is_named(tmp_path):
 
 def test_identity_is_the_clusters(home, kafka_url):
     """Offsets belong to a cluster: its id is the log's."""
-    assert KafkaAdmin(kafka_url).cluster_id() == home.opened.log_id == home.publisher.log_id
+    assert KafkaAdmin(cluster_at(kafka_url)).cluster_id() == home.opened.log_id == home.publisher.log_id
 
 
 def test_published_rows_are_there_in_order(home):

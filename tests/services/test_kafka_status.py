@@ -5,7 +5,7 @@ from k2app.stream.kafka_view import LAST_ROWS, KafkaView
 from tests.pipeline.homes import counting, trades, wait_until
 from tests.pipeline.operate.commands import k2, k2_json
 from tests.services import servers
-from tests.services.kafka_homes import MarketHome, delete_before
+from tests.services.kafka_homes import MarketHome, cluster_at, delete_before
 
 
 def of_trades(home: MarketHome, status: dict) -> dict[str, dict[int, object]]:
@@ -68,7 +68,7 @@ def test_newest_value_of_a_key_is_found_from_the_end(home, kafka_url):
     """However far back it is; a key or topic that is not there has none."""
     old = [(b"a", b"1"), (b"b", None), (b"a", b"2")]
     home.publish_raw([*old, *[(b"c", b"3")] * (LAST_ROWS + 1)])
-    view = KafkaView(kafka_url)
+    view = KafkaView(cluster_at(kafka_url))
     try:
         found = [view.newest(home.topic, 0, key) for key in (b"a", b"c", b"d")]
         assert [b"2", b"3", None] == found

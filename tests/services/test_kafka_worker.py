@@ -11,7 +11,7 @@ from faust.types import TP
 from k2app.faults import POINTS
 from k2app.lake.audit import completeness
 from k2app.lake.tables import Name
-from k2app.stream.kafka_admin import servers
+from k2app.stream.kafka_cluster import servers
 from k2app.stream.kafka_sending import send_pairs
 from tests.pipeline.homes import counting, trades, wait_until
 from tests.services.kafka_homes import (

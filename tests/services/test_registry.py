@@ -9,7 +9,7 @@ import pytest
 import schemas
 from k2app.errors import OperatorError, TransientError
 from k2app.lake.tables import Name
-from k2app.settings import read_settings
+from k2app.settings import RegistrySettings, read_settings
 from k2app.stream.registry import HttpRegistry, open_registry
 from tests.pipeline.homes import counting, trades
 from tests.services import servers
@@ -20,7 +20,7 @@ NEXT_FIELD = {"name": "note", "type": ["null", "string"], "default": None}
 
 @pytest.fixture
 def registry(registry_url):
-    return HttpRegistry(registry_url)
+    return HttpRegistry(RegistrySettings(url=registry_url))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_workers_that_start_together_get_one_id(registry_url, subject):
     together = threading.Barrier(8)
 
     def register(_: int) -> int:
-        mine = HttpRegistry(registry_url)
+        mine = HttpRegistry(RegistrySettings(url=registry_url))
         together.wait()
         return mine.register(name, schema)
 
@@ -78,7 +78,7 @@ def test_unknown_id_is_none(registry):
 
 def test_registry_that_does_not_answer_is_transient():
     """Nothing is known about a message then: it is no dead letter."""
-    gone = HttpRegistry(f"http://127.0.0.1:{servers.free_port()}")
+    gone = HttpRegistry(RegistrySettings(url=f"http://127.0.0.1:{servers.free_port()}"))
     with pytest.raises(TransientError, match="cannot be reached"):
         gone.schema(1)
     with pytest.raises(TransientError, match="cannot be reached"):

@@ -68,12 +68,17 @@ def other_value(path, tmp_path):
         "on_new_log": "continue",
         "keys": "required",
         "rate": "50/min",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "endpoint": "http://other:9000",
     }
     if path[-1] in texts:
         return texts[path[-1]], texts[path[-1]]
-    if path[-1] in {"home", "exchanges_file"}:
+    if path[-1] == "home" or path[-1].endswith("_file"):
         return str(tmp_path / "there"), tmp_path / "there"
-    values = {bool: not default, dict: {"a": "b"}}
+    if path[-1] == "properties":
+        return '{"a": "b"}', {"a": SecretStr("b")}
+    values = {bool: not default}
     value = values.get(type(default), default + 1 if isinstance(default, int | float) else "other")
     return value if isinstance(value, str) else json.dumps(value), value
 
@@ -109,6 +114,14 @@ def test_wrong_json_is_refused_by_name(value, message, monkeypatch):
     monkeypatch.setenv("K2_LAKE_PROPERTIES", value)
     with pytest.raises(OperatorError, match=message):
         read_settings()
+
+
+def test_wrong_json_is_not_shown(monkeypatch):
+    """There may be a password in it."""
+    monkeypatch.setenv("K2_LAKE_PROPERTIES", '{"s3.session-token": "s3cret"')
+    with pytest.raises(OperatorError, match="takes a JSON object") as caught:
+        read_settings()
+    assert "s3cret" not in str(caught.value)
 
 
 def test_several_errors_are_told_at_once(monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2app.errors import OperatorError
-from k2app.stream.kafka_admin import servers
+from k2app.stream.kafka_cluster import servers
 from k2app.stream.kafka_records import Columns, read_fetched, to_batch
 
 PLACE = TopicPartition("t", 0)

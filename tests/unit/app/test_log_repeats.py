@@ -1,0 +1,48 @@
+"""Libraries that say the same again and again."""
+
+import logging
+
+import pytest
+
+from k2app import log_repeats
+from k2app.log_repeats import AGAIN_AFTER_S, LINES, Repeats
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    found = Clock()
+    monkeypatch.setattr(log_repeats, "time", found)
+    return found
+
+
+def written(repeats: Repeats, name: str, *lines: str) -> list[str]:
+    """Lines that come through."""
+    records = [logging.LogRecord(name, logging.ERROR, "", 0, "no broker %s", (line,), None) for line in lines]
+    return [record.getMessage() for record in records if repeats.filter(record)]
+
+
+def test_a_line_comes_once_in_a_while(clock):
+    """The same line is left out for a time, then told with the number of those left out; others come through."""
+    repeats = Repeats()
+    assert ["no broker 1", "no broker 2"] == written(repeats, "aiokafka.conn", "1", "1", "2", "1", "2")
+    clock.now = AGAIN_AFTER_S
+    assert ["no broker 1 (and 2 times since)"] == written(repeats, "aiokafka.conn", "1", "1")
+
+
+def test_our_own_lines_all_come():
+    """Nothing of K2's is left out."""
+    assert ["no broker 1"] * 3 == written(Repeats(), "k2app.stream", "1", "1", "1")
+
+
+def test_memory_is_bounded():
+    """Lines that are all different are all written, and not kept for ever."""
+    repeats = Repeats()
+    assert 3 * LINES == len(written(repeats, "aiokafka", *map(str, range(3 * LINES))))
+    assert len(repeats._seen) <= LINES
