@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pyiceberg.catalog import URI, Catalog, load_catalog
-from pyiceberg.catalog.rest import RestCatalog
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog import TOKEN, URI, Catalog, load_catalog
+from pyiceberg.catalog.rest import CREDENTIAL, RestCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
     ForbiddenError,
     NamespaceAlreadyExistsError,
     NoSuchNamespaceError,
     NoSuchTableError,
+    OAuthError,
     RESTError,
     TableAlreadyExistsError,
     UnauthorizedError,
@@ -27,23 +25,16 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from requests import RequestException, Session
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from k2app.errors import OperatorError, TransientError
+from k2app.lake import object_store, sql_catalog
 from k2app.lake.fileio import PY_IO_IMPL, local_path
 from k2app.lake.tables import FORMAT, FORMAT_PROPERTY, SPECS, Name
-from k2app.settings import Settings
-
-BUSY_TIMEOUT_S = 30
-"""Seconds that a SQLite catalog waits for another process's write: a commit holds the lock for milliseconds."""
-
-REST_TIMEOUT_S = 60.0
-"""Seconds without an answer after which a REST catalog's request fails; pyiceberg would wait for ever."""
+from k2app.settings import LakeSettings, Settings
 
 REST_TIMEOUT_PROPERTY = "k2.rest-timeout-s"
-"""Catalog property that overrides `REST_TIMEOUT_S`."""
+"""Catalog property: seconds without an answer after which a request fails; pyiceberg would wait for ever."""
 
 RETRY_AFTER_S = 1.0
 """Seconds to wait after the catalog did not answer."""
@@ -65,7 +56,7 @@ class TimedRestCatalog(RestCatalog):
 
     def _create_session(self) -> Session:
         session = super()._create_session()
-        timeout_s = float(self.properties.get(REST_TIMEOUT_PROPERTY, REST_TIMEOUT_S))
+        timeout_s = float(self.properties[REST_TIMEOUT_PROPERTY])
         # on the instance, so that it holds for every adapter (request signing mounts its own)
         setattr(session, "request", partial(session.request, timeout=timeout_s))  # noqa: B010 - mypy forbids the assignment
         return session
@@ -79,12 +70,19 @@ def open_catalog(settings: Settings) -> Catalog:
     TransientError
         The catalog does not answer.
     OperatorError
-        It refuses the credentials.
+        It refuses the credentials, or the settings do not name one.
     """
-    properties = _properties(settings)
-    with answering(f"catalog {_shown(settings.catalog_uri)}"):
-        if settings.catalog_uri.startswith("sqlite"):
-            return _open_sqlite(settings.lake.catalog, properties)
+    properties, uri = _properties(settings), settings.catalog_uri
+    with answering(f"catalog {sql_catalog.shown(uri)}"):
+        if uri.startswith("sqlite"):
+            return sql_catalog.open_sqlite(settings.lake.catalog, properties)
+        if uri.startswith("postgres"):
+            return sql_catalog.open_postgres(settings.lake, properties)
+        if not {"type", "py-catalog-impl"} & set(properties) and not uri.startswith("thrift"):
+            raise OperatorError(
+                f"K2_LAKE_URI {sql_catalog.shown(uri)} is none of sqlite:///, postgresql:// and http(s)://; other "
+                "catalogs of pyiceberg need their `type` in K2_LAKE_PROPERTIES"
+            )
         return load_catalog(settings.lake.catalog, **properties)
 
 
@@ -171,35 +169,56 @@ def answering(what: str) -> Iterator[None]:
         raise OperatorError(
             f"{what}: the catalog names a file that is gone: {error}; restore the warehouse"
         ) from error
-    except (UnauthorizedError, ForbiddenError) as error:
-        raise OperatorError(f"{what}: the catalog refuses access: {error}") from error
+    except (UnauthorizedError, ForbiddenError, OAuthError) as error:
+        raise OperatorError(
+            f"{what}: the catalog refuses access: {error}; check K2_LAKE_TOKEN or K2_LAKE_CREDENTIAL"
+        ) from error
     except (SQLAlchemyError, RequestException, RESTError, OSError) as error:
-        raise TransientError(f"{what} does not answer: {error}", retry_after_s=RETRY_AFTER_S) from error
+        raise _failure(what, error, " does not answer") from error
 
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn a failed read or write of the warehouse into `TransientError`."""
+    """Turn a failed read or write of the warehouse into `TransientError`, a refused one into `OperatorError`."""
     try:
         yield
     except OSError as error:
-        raise TransientError(f"{what}: {error}", retry_after_s=RETRY_AFTER_S) from error
+        raise _failure(what, error) from error
+
+
+def _failure(what: str, error: Exception, failed: str = "") -> OperatorError | TransientError:
+    if sql_catalog.refused(error):
+        said = str(error.__cause__ or error).strip()
+        return OperatorError(f"{what}: the database refuses: {said}; check K2_LAKE_URI and K2_LAKE_PASSWORD")
+    way_out = object_store.refusal(error)
+    if way_out is not None:
+        return OperatorError(f"{what}: {way_out} ({error})")
+    return TransientError(f"{what}{failed}: {error}", retry_after_s=RETRY_AFTER_S)
 
 
 def _properties(settings: Settings) -> dict[str, str]:
-    uri = settings.catalog_uri
-    found = {URI: uri}
+    lake, uri = settings.lake, settings.catalog_uri
+    found = {URI: uri, **object_store.s3_properties(settings)}
     if uri.startswith("http"):
-        found["py-catalog-impl"] = f"{TimedRestCatalog.__module__}.{TimedRestCatalog.__qualname__}"
-        warehouse = settings.lake.warehouse
-        local = warehouse.startswith(("/", "file:"))
+        found |= _rest_properties(lake)
+        warehouse, local = lake.warehouse, lake.warehouse.startswith(("/", "file:"))
     else:
         warehouse, local = _warehouse(settings)
     if warehouse:
         found[WAREHOUSE] = warehouse
     if local:
         found["py-io-impl"] = PY_IO_IMPL
-    return found | settings.lake.properties
+    return found | {name: value.get_secret_value() for name, value in lake.properties.items()}
+
+
+def _rest_properties(lake: LakeSettings) -> dict[str, str]:
+    found = {
+        "py-catalog-impl": f"{TimedRestCatalog.__module__}.{TimedRestCatalog.__qualname__}",
+        REST_TIMEOUT_PROPERTY: str(lake.timeout_s),
+        TOKEN: lake.token.get_secret_value(),
+        CREDENTIAL: lake.credential.get_secret_value(),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _warehouse(settings: Settings) -> tuple[str, bool]:
@@ -208,40 +227,11 @@ def _warehouse(settings: Settings) -> tuple[str, bool]:
     return (settings.lake.warehouse, False) if root is None else (f"file://{root}", True)
 
 
-def _open_sqlite(name: str, properties: dict[str, str]) -> Catalog:
-    url = make_url(properties[URI])
-    if url.database is not None and url.database != ":memory:":
-        _use_wal(Path(url.database))
-    if "timeout" not in url.query:
-        url = url.update_query_dict({"timeout": str(BUSY_TIMEOUT_S)})
-    properties = properties | {URI: url.render_as_string(hide_password=False)}
-    try:
-        catalog = load_catalog(name, **properties)
-    except OperationalError:
-        # two processes created the catalog's own tables at once; now they are there
-        catalog = load_catalog(name, **properties)
-    if isinstance(catalog, SqlCatalog):
-        event.listen(catalog.engine, "connect", _be_durable)
-        catalog.engine.dispose()
-    return catalog
-
-
-def _use_wal(path: Path) -> None:
-    """Create the file with a write-ahead log, so that readers and the writer do not block each other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _be_durable(connection: Any, _record: Any) -> None:
-    """Sync at every commit: a commit that was reported survives a power cut."""
-    connection.execute("PRAGMA synchronous=FULL")
-
-
 def _create_namespace(catalog: Catalog, namespace: str) -> None:
     try:
         catalog.create_namespace_if_not_exists(namespace)
-    except NamespaceAlreadyExistsError:
+    except (NamespaceAlreadyExistsError, IntegrityError):
+        # another process made it in between
         return
 
 
@@ -293,7 +283,3 @@ def _pin(table: Table, name: Name, rules: Mapping[str, str]) -> None:
             transaction.set_properties(missing)
     except CommitFailedException as error:
         raise TransientError(f"{name}: the table changed while {sorted(missing)} was pinned") from error
-
-
-def _shown(uri: str) -> str:
-    return uri if uri.startswith("http") else make_url(uri).render_as_string(hide_password=True)

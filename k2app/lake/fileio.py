@@ -16,15 +16,18 @@ Order of one file:
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
-from pyarrow.fs import LocalFileSystem
-from pyiceberg.io import WAREHOUSE, InputFile, OutputFile
+from pyarrow.fs import FileSystem, LocalFileSystem
+from pyiceberg.io import WAREHOUSE, FileIO, InputFile, OutputFile
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+
+from k2app.errors import OperatorError
 
 PY_IO_IMPL = "k2app.lake.fileio.DurableFileIO"
 """Value of the catalog property `py-io-impl` for a local warehouse."""
@@ -42,6 +45,26 @@ def local_path(location: str) -> Path | None:
         rest = location.removeprefix("file:")
         return Path(rest.removeprefix("//")) if rest.startswith("///") else Path(rest)
     return None if "://" in location else Path(location).absolute()
+
+
+def arrow_files(file_io: FileIO, locations: Sequence[str]) -> tuple[FileSystem | None, list[str]]:
+    """File system and paths by which Arrow opens files of one table; no file system: they are on this machine.
+
+    Raises
+    ------
+    OperatorError
+        The catalog has the table's files opened by something else than Arrow.
+    """
+    paths = [local_path(location) for location in locations]
+    if None not in paths:
+        return None, [str(path) for path in paths]
+    if not isinstance(file_io, PyArrowFileIO):
+        raise OperatorError(
+            f"files of tables are read by Arrow; leave out the catalog's py-io-impl: {file_io}"
+        )
+    places = [file_io.parse_location(location, file_io.properties) for location in locations]
+    scheme, host, _ = places[0]
+    return file_io.fs_by_scheme(scheme, host), [path for _, _, path in places]
 
 
 class DurableFileIO(PyArrowFileIO):

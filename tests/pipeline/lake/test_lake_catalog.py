@@ -115,6 +115,13 @@ def test_catalog_that_refuses_connections_is_transient(tmp_path):
         open_catalog(Settings(home=tmp_path, lake=lake))
 
 
+def test_catalog_of_no_known_kind_needs_a_person(tmp_path):
+    """The message says which there are, and shows no password."""
+    lake = LakeSettings(uri="mysql://user:s3cret@host/db")
+    with pytest.raises(OperatorError, match=r"mysql://user:\*\*\*@host/db is none of sqlite"):
+        open_catalog(Settings(home=tmp_path, lake=lake))
+
+
 def test_catalog_that_accepts_and_never_answers_times_out(tmp_path):
     """Pyiceberg would wait for ever."""
     with socket.create_server(("127.0.0.1", 0)) as server:
