@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test services test-data crash check format bench bench-log bench-queries bench-rivals docs clean
+.PHONY: help setup lock demo test services test-data crash check format bench bench-log bench-queries bench-rivals bench-sinks docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,9 +30,9 @@ demo: setup ## Generate a market, load it, ingest it, compare with what was inje
 	$(BIN)/python demo/run.py
 
 test: setup ## Every test that needs nothing outside the repository
-	$(BIN)/python -m pytest -n 3 -m "not real_data and not services"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real_data and not services"
 
-services: setup ## Tests on a real Kafka and schema registry; installs Java and Maven if they are missing (as root)
+services: setup ## Tests on real servers (Kafka, registry, S3, PostgreSQL, REST catalog); installs what is missing (as root)
 	tests/services/install.sh
 	$(BIN)/python -m tests.services.artifacts
 	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m services tests/services
@@ -65,10 +65,15 @@ bench-queries: setup ## Measure queries, replay and serving on a lake of 10 mill
 	$(BIN)/python bench/replay.py
 	$(BIN)/python bench/busy.py
 
-bench-rivals: bench-queries ## The same questions to ArcticDB and chDB, in an environment of their own
+bench-rivals: setup ## The same questions to ArcticDB and chDB, in an environment of their own (ten minutes)
 	$(PYTHON) -m venv bench-out/rivals
 	bench-out/rivals/bin/python -m pip install --quiet --disable-pip-version-check -r bench/rivals.txt
-	bench-out/rivals/bin/python bench/rivals.py bench-out/lake-10000000
+	bench-out/rivals/bin/python bench/rivals.py --python $(BIN)/python
+
+bench-sinks: setup ## Kafka to lake beside Iceberg's Connect sink and Quix Streams (needs Java and Maven)
+	$(PYTHON) -m venv bench-out/sinks-env
+	bench-out/sinks-env/bin/python -m pip install --quiet --disable-pip-version-check -r bench/sinks.txt
+	$(BIN)/python bench/sinks.py
 
 docs: setup ## Write the generated pages of docs/, and the client's methods
 	$(BIN)/python docs/settings_page.py

@@ -1,172 +1,165 @@
-"""What one would pick instead, on the same rows: ArcticDB (prices as floats) and chDB (decimals, MergeTree).
+"""What one would pick instead, on the same rows and in the same run: ArcticDB and chDB beside K2.
 
-Runs in an environment of its own, since neither belongs into K2's: `make bench-rivals`. Takes the files that
-`bench/serving_lake.py` made; writes bench-out/rivals.json. Times are medians in milliseconds.
+Runs in an environment of its own, since neither belongs into K2's (`make bench-rivals`); K2 answers from a process in
+its own (`bench/rivals_k2.py`). Answers are compared before anything is timed; then each question is asked of all three
+in turns, so that the machine's other work hits them alike. Writes bench-out/rivals.json.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import shutil
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import chdb.session
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from arcticdb import Arctic, QueryBuilder
+import rivals_arctic
+import rivals_chdb
+from rivals_questions import TURNS, Sum
 
-TURNS = 15
+OUT = Path("bench-out")
 
-START = pd.Timestamp("2026-01-07T01:00:00")
+WARM = 2
+"""Turns that do not count."""
 
-END = START + pd.Timedelta(hours=3)
+Asks = dict[str, Callable[[], Any]]
+"""Questions by name."""
 
-PRICES = {
-    "trades": ("price", "quantity"),
-    "quotes": ("bid_price", "bid_quantity", "ask_price", "ask_quantity"),
-}
+RIVALS = {"ArcticDB": rivals_arctic, "chDB": rivals_chdb}
 
-SYMBOLS = [f"S{n:03d}" for n in range(100)]
+Took = tuple[float, float]
+"""Milliseconds, and processor milliseconds of all threads."""
 
-POINT = (
-    "SELECT * FROM trades WHERE symbol = 'S042' AND timestamp >= '2026-01-07 01:00:00' AND "
-    "timestamp < '2026-01-07 04:00:00' ORDER BY timestamp, sequence, topic, partition, offset LIMIT 1000"
-)
 
-BARS = (
-    "SELECT symbol, toStartOfMinute(timestamp) AS minute, "
-    "argMin(price, (timestamp, sequence, partition, offset)) AS open, max(price) AS high, min(price) AS low, "
-    "argMax(price, (timestamp, sequence, partition, offset)) AS close, sum(quantity) AS volume, "
-    "sum(toDecimal128(price, 8) * quantity) AS notional, count() AS trades "
-    "FROM trades {where} GROUP BY symbol, minute ORDER BY symbol, minute"
-)
+class K2:
+    """K2 in its own process."""
 
-TAQ = (
-    "SELECT t.timestamp, t.price, q.bid_price, q.ask_price FROM (SELECT * FROM trades WHERE symbol = 'S042' AND "
-    "toDate(timestamp) = '2026-01-07') AS t ASOF LEFT JOIN (SELECT * FROM quotes WHERE symbol = 'S042' AND "
-    "toDate(timestamp) = '2026-01-07') AS q ON t.symbol = q.symbol AND t.timestamp >= q.timestamp"
-)
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.about = self._line()
+        self.peak_kb = 0
+
+    def ask(self, question: str) -> tuple[Sum, Took]:
+        """What an answer is compared by, and how long it took."""
+        self._process.stdin.write(question + "\n")  # type: ignore[union-attr]  # it has a pipe
+        self._process.stdin.flush()  # type: ignore[union-attr]
+        answer = self._line()
+        self.peak_kb = answer["peak_kb"]
+        return Sum(answer["rows"], answer["volume"]), (answer["ms"], answer["cpu_ms"])
+
+    def _line(self) -> dict[str, Any]:
+        line: dict[str, Any] = json.loads(self._process.stdout.readline())  # type: ignore[union-attr]  # as above
+        return line
+
+
+@contextmanager
+def k2(python: str, rows: int) -> Iterator[K2]:
+    """Start K2's process, and end it."""
+    command = [python, str(Path(__file__).with_name("rivals_k2.py")), str(rows)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield K2(process)
+        process.stdin.close()  # type: ignore[union-attr]  # as above
+
+
+def took(ask: Callable[[], object]) -> Took:
+    """Ask in this process."""
+    cpu, begun = time.process_time(), time.perf_counter()
+    ask()
+    return (time.perf_counter() - begun) * 1_000, (time.process_time() - cpu) * 1_000
 
 
 def main() -> None:
-    """Load both, ask both, write."""
-    lake, out = Path(sys.argv[1]), Path("bench-out")
-    found = {"chDB": ask(chdb_questions(lake, out)), "ArcticDB": ask(arctic_questions(lake, out))}
-    print(json.dumps(found, indent=2))
-    (out / "rivals.json").write_text(json.dumps(found, indent=2) + "\n")
+    """Load, compare, time, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--python", default=".venv/bin/python", help="Python of K2's environment.")
+    options = parser.parse_args()
+    with k2(options.python, options.rows) as ours:
+        loaded, asks = load(ours.about["files"])
+        compare(ours, asks)
+        times = timed(ours, asks)
+        about = {
+            "rows": options.rows,
+            "versions": ours.about["versions"] | {n: version(n) for n in ("arcticdb", "chdb", "pandas")},
+            "load_s": loaded,
+            "peak_mb": {"K2": ours.peak_kb // 1024, "ArcticDB and chDB": _peak_mb()},
+        }
+    found = [summary(*entry) for entry in times.items()]
+    print(json.dumps(about, indent=2))
+    for line in found:
+        print(line)
+    (OUT / "rivals.json").write_text(json.dumps({"about": about, "found": found}, indent=2) + "\n")
 
 
-def files(lake: Path, name: str) -> str:
-    """Data files of a table of the lake, as a pattern."""
-    return str((lake / "warehouse" / "market_data" / name / "data").absolute()) + "/*/*.parquet"
-
-
-def ask(questions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median milliseconds of each question."""
-    return {name: round(median_ms(question), 1) for name, question in questions.items()}
-
-
-def median_ms(question: Callable[[], object]) -> float:
-    """Median of some turns, after two that do not count."""
-    times = []
-    for turn in range(-2, TURNS):
+def load(files: dict[str, list[str]]) -> tuple[dict[str, float], dict[str, Asks]]:
+    """Load both; seconds that it took, and their questions."""
+    seconds, asks = {}, {}
+    for name, rival in RIVALS.items():
         begun = time.perf_counter()
-        question()
-        if turn >= 0:
-            times.append((time.perf_counter() - begun) * 1_000)
-    return statistics.median(times)
+        asks[name] = rival.questions(files, OUT)
+        seconds[name] = round(time.perf_counter() - begun, 1)
+        print(f"{name} has the rows after {seconds[name]} s", file=sys.stderr, flush=True)
+    return seconds, asks
 
 
-def chdb_questions(lake: Path, out: Path) -> dict[str, Callable[[], object]]:
-    """The questions for chDB."""
-    folder = out / "chdb"
-    shutil.rmtree(folder, ignore_errors=True)
-    session = chdb.session.Session(str(folder))
-    for statement in ("SET max_threads = 2", "CREATE DATABASE k2", "USE k2"):
-        session.query(statement)
-    for name in ("trades", "quotes"):
-        session.query(
-            f"CREATE TABLE {name} ENGINE = MergeTree ORDER BY (symbol, timestamp) AS SELECT * EXCEPT (conditions, "
-            "attributes) REPLACE (assumeNotNull(symbol) AS symbol, assumeNotNull(timestamp) AS timestamp) "
-            f"FROM file('{files(lake, name)}', Parquet)"
-        )
-        session.query(f"OPTIMIZE TABLE {name} FINAL")
-    return {
-        "point": lambda: session.query(POINT, "ArrowStream").bytes(),
-        "bars, one symbol": lambda: session.query(
-            BARS.format(where="WHERE symbol = 'S042'"), "ArrowStream"
-        ).bytes(),
-        "bars, all symbols": lambda: session.query(BARS.format(where=""), "ArrowStream").bytes(),
-        "taq": lambda: session.query(TAQ, "ArrowStream").bytes(),
-        "replay": lambda: session.query(
-            "SELECT * FROM trades ORDER BY timestamp, sequence, topic, partition, offset", "Null"
-        ),
-    }
+def compare(ours: K2, asks: dict[str, Asks]) -> None:
+    """Check that all have the same answer to each question.
+
+    Raises
+    ------
+    RuntimeError
+        They have not.
+    """
+    for question in TURNS:
+        found = {"K2": ours.ask(question)[0]} | {
+            n: RIVALS[n].summed(one[question]()) for n, one in asks.items()
+        }
+        print(f"{question}: {found['K2']}", file=sys.stderr, flush=True)
+        if len(set(found.values())) > 1:
+            raise RuntimeError(f"{question}: {found}")
 
 
-def arctic_questions(lake: Path, out: Path) -> dict[str, Callable[[], object]]:
-    """The questions for ArcticDB: one of its symbols for each of ours, which is what makes its reads fast."""
-    folder = (out / "arctic").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    library = Arctic(f"lmdb://{folder}?map_size=20GB").get_library("k2", create_if_missing=True)
-    for name, prices in PRICES.items():
-        for symbol, rows in frames(lake, name, prices):
-            library.write(f"{name}/{symbol}", rows)
-    return {
-        "point": lambda: library.read("trades/S042", date_range=(START, END)).data.head(1000),
-        "bars, one symbol": lambda: arctic_bars(library, ["S042"]),
-        "bars, all symbols": lambda: arctic_bars(library, SYMBOLS),
-        "taq": lambda: arctic_taq(library),
-    }
-
-
-def frames(lake: Path, name: str, prices: tuple[str, ...]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Rows of each symbol in order of time, prices and quantities as floats."""
-    columns = ["symbol", "timestamp", "sequence", "offset", *prices]
-    paths = sorted(Path("/").glob(files(lake, name)[1:]))
-    days = [pq.read_table(path, columns=columns, read_dictionary=["symbol"]) for path in paths]
-    table = pa.concat_tables(days).unify_dictionaries()
-    for price in prices:
-        at = table.column_names.index(price)
-        table = table.set_column(at, price, table[price].cast(pa.float64()))
-    frame = table.to_pandas()
-    frame["timestamp"] = frame["timestamp"].dt.tz_localize(None)
-    for symbol, rows in frame.groupby("symbol", observed=True):
-        yield str(symbol), rows.set_index("timestamp").drop(columns="symbol").sort_index()
-
-
-def arctic_bars(library: object, symbols: list[str]) -> list[pd.DataFrame]:
-    """One-minute bars; VWAP from a column that is multiplied first."""
-    found = []
-    for symbol in symbols:
-        query = QueryBuilder()
-        query = query.apply("notional", query["price"] * query["quantity"])
-        query = query.resample("1min").agg(
-            {
-                "open": ("price", "first"),
-                "high": ("price", "max"),
-                "low": ("price", "min"),
-                "close": ("price", "last"),
-                "volume": ("quantity", "sum"),
-                "notional": ("notional", "sum"),
-                "trades": ("price", "count"),
-            }
-        )
-        found.append(library.read(f"trades/{symbol}", query_builder=query).data)  # type: ignore[attr-defined]
+def timed(ours: K2, asks: dict[str, Asks]) -> dict[str, dict[str, list[Took]]]:
+    """Times of each question, by who answered, in turns."""
+    found: dict[str, dict[str, list[Took]]] = {}
+    for question, turns in TURNS.items():
+        mine = found[question] = {name: [] for name in ("K2", *asks)}
+        for turn in range(-WARM, turns):
+            took_of = {"K2": ours.ask(question)[1]} | {n: took(one[question]) for n, one in asks.items()}
+            if turn >= 0:
+                for name, one in took_of.items():
+                    mine[name].append(one)
     return found
 
 
-def arctic_taq(library: object) -> pd.DataFrame:
-    """ArcticDB has no as-of join: pandas joins what it reads."""
-    day = (pd.Timestamp("2026-01-07"), pd.Timestamp("2026-01-08") - pd.Timedelta(microseconds=1))
-    read_day = library.read  # type: ignore[attr-defined]
-    trades, quotes = (read_day(f"{name}/S042", date_range=day).data for name in ("trades", "quotes"))
-    return pd.merge_asof(trades, quotes, left_index=True, right_index=True)
+def summary(question: str, times: dict[str, list[Took]]) -> dict[str, Any]:
+    """Medians; and of the ratios, turn by turn, to K2."""
+    return {
+        "question": question,
+        "ms": {name: round(statistics.median(wall for wall, _ in one), 1) for name, one in times.items()},
+        "cpu_ms": {name: round(statistics.median(cpu for _, cpu in one), 1) for name, one in times.items()},
+        "to_k2": {
+            name: round(
+                statistics.median(theirs[0] / ours[0] for theirs, ours in zip(one, times["K2"], strict=True)),
+                2,
+            )
+            for name, one in times.items()
+            if name != "K2"
+        },
+    }
+
+
+def _peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":
