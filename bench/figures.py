@@ -30,7 +30,11 @@ def main(name: str, about: str | None, rows: int, measure: Callable[[str, int, i
     parser.add_argument("--symbols", type=int, nargs="+", default=[100, 5_000])
     parser.add_argument("--log", choices=LOGS, nargs="+", default=list(LOGS))
     options = parser.parse_args()
-    found = list(_measured(options, measure))
+    report(name, list(_measured(options, measure)))
+
+
+def report(name: str, found: list[Figures]) -> None:
+    """Print figures as a table, and write `bench-out/NAME.json`."""
     Console(width=None if Console().is_terminal else WIDTH).print(_table(name, found))
     OUT.mkdir(exist_ok=True)
     (OUT / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
@@ -55,7 +59,7 @@ def _table(name: str, found: list[Figures]) -> Table:
     names = list(dict.fromkeys(column for figures in found for column in figures))
     table = Table(title=name, title_justify="left", box=None, pad_edge=False)
     for column in names:
-        justify: Literal["left", "right"] = "left" if column in {"log", "missing"} else "right"
+        justify: Literal["left", "right"] = "left" if column in {"log", "sink", "missing"} else "right"
         table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
     for figures in found:
         table.add_row(*(_text(figures.get(column)) for column in names))

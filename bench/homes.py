@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from trades import blocks
@@ -117,7 +118,7 @@ def missing(log: str) -> str | None:
     return None
 
 
-def expect(what: str, expected: int, found: int) -> None:
+def expect(what: str, expected: int | Decimal, found: int | Decimal) -> None:
     """End if something was not done: its speed would mean nothing."""
     if expected != found:
         raise SystemExit(f"{what}: {found:,}, expected {expected:,}")
