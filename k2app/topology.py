@@ -15,7 +15,7 @@ from pyiceberg.catalog import Catalog
 import schemas
 from k2app.avro.schema import Schema, parse
 from k2app.errors import OperatorError
-from k2app.lake.catalog import create_tables
+from k2app.lake.catalog import check_growth, create_tables
 from k2app.lake.tables import Name
 from k2app.market import exchanges as market_exchanges
 from k2app.market.exchanges import Exchange, Exchanges
@@ -83,6 +83,8 @@ class Made:
     subjects: dict[str, int]
     """Id of the newest schema by subject, new or not."""
     tables: list[str]
+    grown: Mapping[str, str]
+    """What tables that were there lacked and have now, in words, by name."""
 
 
 class TopicMaker(Protocol):
@@ -95,23 +97,41 @@ class TopicMaker(Protocol):
 def initialise(
     settings: Settings, served: Topics, log: TopicMaker, registry: Registry, catalog: Catalog
 ) -> Made:
-    """Make topics, subjects, namespace and tables that are missing.
+    """Make topics, subjects, namespace and tables that are missing; give tables what new schemas bring.
+
+    1. ask the registry whether it takes the newest schemas, and look whether the tables that exist can: what is refused
+    has changed nothing; 2. topics; 3. subjects; 4. tables.
 
     Raises
     ------
     OperatorError
         Something is there in another form than configured: partition counts, sequence rules, formats, schemas.
     """
+    check_schemas(registry, served.by_name.values())
+    lacking = check_growth(catalog, settings)
     return Made(
         [name for name, (topic, exchange) in served.by_name.items() if _make_topic(log, topic, exchange)],
         register_schemas(registry, (topic for topic, _ in served.by_name.values())),
         create_tables(catalog, settings, pinned_rules(served)),
+        lacking,
     )
 
 
 def _make_topic(log: TopicMaker, topic: Topic, exchange: Exchange) -> bool:
     compacted = topic.data_type is DataType.REFERENCE_DATA
     return log.create_topic(topic.name, exchange.topic_partitions(topic.data_type), compacted=compacted)
+
+
+def check_schemas(registry: Registry, served: Iterable[tuple[Topic, Exchange]]) -> None:
+    """Check that the registry takes the newest schema of every subject.
+
+    Raises
+    ------
+    OperatorError
+        It does not; with its reason.
+    """
+    for topic in {t.subject: t for t, _ in served}.values():
+        registry.check(topic.subject, schemas.newest(topic.data_type.record))
 
 
 def register_schemas(registry: Registry, served: Iterable[Topic]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from k2app.stream.registry import open_registry
 
 
 def init_lake(settings: Settings, console: Console) -> None:
-    """Make topics, subjects, namespace and tables that are missing, and print them."""
+    """Make topics, subjects, namespace, tables and columns that are missing, and print them."""
     served = topology.topics(settings)
     log = open_log(settings)
     made = topology.initialise(
@@ -23,7 +23,9 @@ def init_lake(settings: Settings, console: Console) -> None:
         console.print(f"topic    {topic}")
     for table in made.tables:
         console.print(f"table    {settings.lake.namespace}.{table}")
-    if not made.topics and not made.tables:
+    for name, gained in made.grown.items():
+        console.print(f"table    {settings.lake.namespace}.{name} gained {gained}", soft_wrap=True)
+    if not made.topics and not made.tables and not made.grown:
         console.print("everything is there already")
     console.print(f"log      {settings.log_url} (id {log.log_id})", soft_wrap=True)
     console.print(f"lake     {settings.warehouse}", soft_wrap=True)

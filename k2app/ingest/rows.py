@@ -199,8 +199,9 @@ def _lake_rows(
     name: Name, columns: pa.RecordBatch, batch: RecordBatch, rows: Int64s, more: Mapping[str, pa.Array]
 ) -> pa.Table:
     arrays = dict(zip(columns.schema.names, columns.columns, strict=True)) | dict(more) | _place(batch, rows)
-    names = [n for n in SPECS[name].arrow_schema.names if n not in KNOWN_COLUMNS]
-    return pa.table({n: arrays[n] for n in names})
+    wanted = [f for f in SPECS[name].arrow_schema if f.name not in KNOWN_COLUMNS]
+    # A field that the newest schema no longer has: its column stays.
+    return pa.table({f.name: arrays.get(f.name, pa.nulls(len(rows), f.type)) for f in wanted})
 
 
 def _place(batch: RecordBatch, rows: Int64s) -> dict[str, pa.Array]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+import stamina
 from pyiceberg.catalog import TOKEN, URI, Catalog, load_catalog
 from pyiceberg.catalog.rest import CREDENTIAL, RestCatalog
 from pyiceberg.exceptions import (
@@ -27,8 +28,9 @@ from pyiceberg.table.snapshots import Snapshot
 from requests import RequestException, Session
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from k2app import logs
 from k2app.errors import OperatorError, TransientError
-from k2app.lake import object_store, sql_catalog
+from k2app.lake import evolution, object_store, sql_catalog
 from k2app.lake.fileio import PY_IO_IMPL, local_path
 from k2app.lake.tables import FORMAT, FORMAT_PROPERTY, SPECS, Name
 from k2app.settings import LakeSettings, Settings
@@ -38,6 +40,9 @@ REST_TIMEOUT_PROPERTY = "k2.rest-timeout-s"
 
 RETRY_AFTER_S = 1.0
 """Seconds to wait after the catalog did not answer."""
+
+GROWTHS = 8
+"""Times that a table's new columns are tried: processes that start together, and a worker that commits meanwhile."""
 
 TABLE_PROPERTIES: Final[Mapping[str, str]] = {
     FORMAT_PROPERTY: FORMAT,
@@ -89,7 +94,7 @@ def open_catalog(settings: Settings) -> Catalog:
 def create_tables(
     catalog: Catalog, settings: Settings, rules: Mapping[Name, Mapping[str, str]] | None = None
 ) -> list[str]:
-    """Create the namespace, every table and column that is missing, and pin the sequence rules in force.
+    """Create the namespace, every table and column that is missing, widen decimals, and pin the sequence rules.
 
     Idempotent, also among processes that start at once.
 
@@ -106,17 +111,40 @@ def create_tables(
     Raises
     ------
     OperatorError
-        A pinned rule differs from the one in force, or a table has another format.
+        A pinned rule differs from the one in force, a table has another format, or columns that do not become those
+        of the newest schemas.
     """
     rules = rules or {}
     with answering("catalog"):
         _create_namespace(catalog, settings.lake.namespace)
         created = [name for name in SPECS if _create(catalog, settings, name, rules.get(name, {}))]
     for name in SPECS:
-        table = load(catalog, settings, name)
-        _add_columns(table, name)
+        table = _grow(partial(load, catalog, settings, name), name)
         _pin(table, name, rules.get(name, {}))
     return [str(name) for name in created]
+
+
+def check_growth(catalog: Catalog, settings: Settings) -> dict[str, str]:
+    """Check that every table that exists may become what the newest schemas say; changes nothing.
+
+    Returns
+    -------
+    dict
+        What tables lack, in words, by name; those that lack nothing are not in it.
+
+    Raises
+    ------
+    OperatorError
+        One may not: names table, column and both types.
+    """
+    lacking: dict[str, str] = {}
+    for name, spec in SPECS.items():
+        with answering("catalog"):
+            exists = catalog.table_exists((settings.lake.namespace, name))
+        if exists:
+            found = evolution.growth(spec, load(catalog, settings, name).schema())
+            lacking |= {str(name): str(found)} if found else {}
+    return lacking
 
 
 def load(catalog: Catalog, settings: Settings, name: Name) -> Table:
@@ -253,18 +281,22 @@ def _create(catalog: Catalog, settings: Settings, name: Name, rules: Mapping[str
     return True
 
 
-def _add_columns(table: Table, name: Name) -> None:
-    """Add the columns that came after the table was made; older files read as null there."""
-    known = set(table.schema().column_names)
-    missing = [field for field in SPECS[name].schema.fields if field.name not in known]
-    if not missing:
-        return
+def _grow(load_now: Callable[[], Table], name: Name) -> Table:
+    """Add columns and widen decimals (`evolution`); of processes that start at once, one does it."""
     try:
-        with answering(f"table {name}"), table.update_schema() as update:
-            for field in missing:
-                update.add_column(field.name, field.field_type, doc=field.doc)
+        for attempt in stamina.retry_context(
+            on=CommitFailedException, attempts=GROWTHS, timeout=None, wait_max=1.0
+        ):
+            with attempt:
+                table = load_now()
+                with answering(f"table {name}"):
+                    found = evolution.grow(table, SPECS[name])
+                if found:
+                    logs.get(__name__).info("table_grown", table=str(name), gained=str(found))
+                return table
     except CommitFailedException as error:
         raise TransientError(f"{name}: the table changed while columns were added; try again") from error
+    raise AssertionError("retry_context returns or raises")  # pragma: no cover - for the type checker
 
 
 def _pin(table: Table, name: Name, rules: Mapping[str, str]) -> None:

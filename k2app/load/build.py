@@ -139,7 +139,7 @@ def _said(cells: dict[str, Any], cell: Cell) -> Any:
 def _read(name: str, cell: Cell, said: Any, fixed: Fixed) -> Parsed:
     match cell:
         case Number(scale=scale):
-            return read_decimals(said, scale)
+            return read_decimals(said, scale, record_schema(fixed.data_type).field(name).type)
         case Date():
             return times.read_dates(said, cell)
         case Conditions(separator=separator):

@@ -15,20 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from k2app.load.parsed import Mask, Parsed, all_within, byte_set, cast_each, mask, only, refuse
-from k2app.load.records import DECIMAL
 
 PATTERN: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
 WHOLE: Final = r"^[+-]?[0-9]+$"
 
-MAX_WHOLE_DIGITS: Final = 10
-"""Before the point, in decimal(18, 8)."""
+DECIMAL: Final = pa.decimal128(18, 8)
+"""A price or quantity where nothing else is said: 10 digits before the point, 8 after."""
 
 SCALED_DIGITS: Final = 38
 """Of an integer that counts in small units: what decimal128 holds."""
 
 
-def read_decimals(text: Any, scale: int) -> Parsed:
-    """Read decimals; decimal128(18, 8).
+def read_decimals(text: Any, scale: int, kind: Any = DECIMAL) -> Parsed:
+    """Read decimals.
 
     Parameters
     ----------
@@ -36,13 +35,15 @@ def read_decimals(text: Any, scale: int) -> Parsed:
         Strings; null stays null.
     scale
         Cells without a point count in units of 10^-scale.
+    kind
+        Arrow decimal that is wanted: that of the schema in force.
     """
-    values = _fast(text) if scale == 0 else None
+    values = _fast(text, kind) if scale == 0 else None
     if values is not None:
         return Parsed(values, {})
     well_formed = only(text, pc.match_substring_regex(text, PATTERN))
-    values = cast_each(well_formed, DECIMAL) if scale == 0 else _scaled(well_formed, scale)
-    return Parsed(values, refuse(text, _failed(text, values), partial(_why, scale=scale)))
+    values = cast_each(well_formed, kind) if scale == 0 else _scaled(well_formed, scale, kind)
+    return Parsed(values, refuse(text, _failed(text, values), partial(_why, scale=scale, kind=kind)))
 
 
 def read_integers(text: Any) -> Parsed:
@@ -58,25 +59,25 @@ def read_integers(text: Any) -> Parsed:
 
 def negative(values: Any) -> Mask:
     """Where decimals are below zero."""
-    return mask(pc.less(values, pa.scalar(0, DECIMAL)))
+    return mask(pc.less(values, pa.scalar(0, values.type)))
 
 
 def zero(values: Any) -> Any:
     """Where decimals are zero; null where they are null."""
-    return pc.equal(values, pa.scalar(0, DECIMAL))
+    return pc.equal(values, pa.scalar(0, values.type))
 
 
-def _fast(text: Any) -> Any | None:
+def _fast(text: Any, kind: Any) -> Any | None:
     """All of them at once, if nothing is wrong. Arrow reads exponents, so these are ruled out before."""
     if not all_within(text, byte_set("0123456789.+-")):
         return None
     try:
-        return pc.cast(text, DECIMAL)
+        return pc.cast(text, kind)
     except pa.ArrowInvalid:
         return None
 
 
-def _scaled(text: Any, scale: int) -> Any:
+def _scaled(text: Any, scale: int, kind: Any) -> Any:
     """Decimals of which those without a point are integers in units of 10^-scale."""
     whole = pc.match_substring_regex(text, WHOLE)
     integers = cast_each(only(text, whole), pa.decimal128(SCALED_DIGITS, 0))
@@ -84,7 +85,7 @@ def _scaled(text: Any, scale: int) -> Any:
     moved = pa.Array.from_buffers(
         pa.decimal128(SCALED_DIGITS, scale), len(integers), integers.buffers(), offset=integers.offset
     )
-    return pc.coalesce(cast_each(moved, DECIMAL), cast_each(only(text, pc.invert(whole)), DECIMAL))
+    return pc.coalesce(cast_each(moved, kind), cast_each(only(text, pc.invert(whole)), kind))
 
 
 def _failed(text: Any, values: Any) -> Mask:
@@ -92,10 +93,11 @@ def _failed(text: Any, values: Any) -> Mask:
     return failed
 
 
-def _why(cell: str, scale: int) -> str:
+def _why(cell: str, scale: int, kind: Any) -> str:
     if re.match(PATTERN, cell) is None:
         return f"{cell!r} is not a decimal number"
     whole = cell.lstrip("+-").partition(".")[0]
-    if len(whole.lstrip("0")) > MAX_WHOLE_DIGITS + ("." not in cell) * scale:
-        return f"{cell!r} has more than {MAX_WHOLE_DIGITS} digits before the point"
-    return f"{cell!r} has more than {DECIMAL.scale} decimal places"
+    digits = kind.precision - kind.scale
+    if len(whole.lstrip("0")) > digits + ("." not in cell) * scale:
+        return f"{cell!r} has more than {digits} digits before the point"
+    return f"{cell!r} has more than {kind.scale} decimal places"

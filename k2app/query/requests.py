@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self, TypeVar, get_origin
 
+import pyarrow as pa
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +23,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from k2app.errors import RequestError
+from k2app.lake.tables import SPECS
+from k2app.lake.tables import Name as Table
 from k2app.query.answers.formats import Format
 from k2app.query.pins import canonical_pins
 from k2app.query.times import parse_time
@@ -45,7 +48,15 @@ MAX_DAYS = 3_700
 """Days of one summary range: ten years."""
 
 
-_AMOUNT_TEXT = re.compile(r"-?\d{1,10}(\.\d{1,8})?", re.ASCII)
+_WHOLE_DIGITS = max(
+    field.type.precision - field.type.scale
+    for name in (Table.TRADES, Table.QUOTES)
+    for field in SPECS[name].arrow_schema
+    if pa.types.is_decimal(field.type)
+)
+"""Digits before the point of the widest price or quantity."""
+
+_AMOUNT_TEXT = re.compile(rf"-?\d{{1,{_WHOLE_DIGITS}}}(\.\d{{1,8}})?", re.ASCII)
 
 _AMOUNT_PLACES = Decimal("1e-8")
 
@@ -67,7 +78,7 @@ def _amount(value: object) -> object:
     text = str(value)
     if not _AMOUNT_TEXT.fullmatch(text):
         raise ValueError(
-            f"{text[:MAX_NAME]!r} is not a decimal of at most 10 digits before the point and 8 after it"
+            f"{text[:MAX_NAME]!r} is not a decimal of at most {_WHOLE_DIGITS} digits before the point and 8 after it"
         )
     return Decimal(text).quantize(_AMOUNT_PLACES)
 
@@ -107,7 +118,7 @@ Pins = Annotated[str, Field(max_length=MAX_PINS), AfterValidator(canonical_pins)
 
 
 Amount = Annotated[Decimal, BeforeValidator(_amount), WithJsonSchema({"type": "string", "format": "decimal"})]
-"""A price or quantity: decimal(18, 8)."""
+"""A price or quantity: as many digits as the newest schemas hold."""
 
 
 PINS = ("snapshot_id", "as_of", "snapshots", "tag")

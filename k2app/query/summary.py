@@ -17,6 +17,7 @@ from k2app.query.bars.left_out import off_market
 from k2app.query.bars.order import order_of_all
 from k2app.query.bars.vwap import divide_one
 from k2app.query.coverage.dates import date_of
+from k2app.query.decimals import NEWEST_PRICE, type_of
 from k2app.query.gaps.gaps import Gap, open_gaps
 from k2app.query.reading.file_bounds import file_bounds
 from k2app.query.reading.filters import Filter, Term, equal
@@ -26,10 +27,11 @@ from k2app.query.reading.visibility import DUPLICATE, judge, retracted_notice
 from k2app.query.requests import SummariesRequest, SummaryRequest
 from k2app.query.rows import duplicates_notice, unknown_notices
 
-PRICE = pa.decimal128(18, 8)
-
 NOTIONAL_DIGITS = 38
 """Digits of the notional's decimal(38, 16). DuckDB adds in 128 bits, which hold a little more."""
+
+PRICES = ("open", "high", "low", "close")
+"""Columns of the type that prices have in the snapshot."""
 
 SCHEMA = pa.schema(
     [
@@ -38,10 +40,7 @@ SCHEMA = pa.schema(
         ("asset_class", pa.string()),
         ("currency", pa.string()),
         ("trading_date", pa.date32()),
-        ("open", PRICE),
-        ("high", PRICE),
-        ("low", PRICE),
-        ("close", PRICE),
+        *((name, NEWEST_PRICE) for name in PRICES),
         ("vwap", pa.decimal128(38, 8)),
         ("volume", pa.decimal128(38, 8)),
         ("notional", pa.decimal128(NOTIONAL_DIGITS, 16)),
@@ -70,7 +69,7 @@ SELECT {_KEY},
   min(price) FILTER (visible AND NOT off) AS low,
   arg_max(price, nth) FILTER (visible AND NOT off) AS close,
   coalesce(sum(quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 8)) AS volume,
-  coalesce(sum(price::DECIMAL(28, 8) * quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 16)) AS notional,
+  coalesce(sum(price::DECIMAL(38, 8) * quantity) FILTER (visible AND NOT off), 0::DECIMAL(38, 16)) AS notional,
   count(*) FILTER (visible AND NOT off) AS trades,
   coalesce(sum(quantity) FILTER (visible AND off), 0::DECIMAL(38, 8)) AS off_market_volume,
   count(*) FILTER (visible AND off) AS off_market_trades,
@@ -132,8 +131,13 @@ def _read(reader: Reader, found: SnapshotSet, names: Filter, dates: Filter) -> R
     rows = [_finish(row, gaps) for row in summed.to_pylist()]
     # Where every row is of a retracted load nothing was traded; the warning counts it all the same.
     traded = [row for row in rows if row["first_timestamp"] is not None or not row["retracted_hidden"]]
-    table = pa.Table.from_pylist(traded, schema=SCHEMA)
+    table = pa.Table.from_pylist(traded, schema=_schema(type_of(reader, found, "price")))
     return Result(table, found.ids, found.as_of_us, None, _notices(rows))
+
+
+def _schema(price: pa.DataType) -> pa.Schema:
+    """`SCHEMA`, with prices of this type."""
+    return pa.schema([field.with_type(price) if field.name in PRICES else field for field in SCHEMA])
 
 
 def _finish(row: dict[str, Any], gaps: Mapping[tuple[str, str, str, date], int]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ import stamina
 from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
 
+from k2app.avro.compatibility import incompatibility
+from k2app.avro.schema import parse
 from k2app.errors import OperatorError, TransientError
 from k2app.settings import RegistrySettings, Settings, shown_url
 from k2app.stream.log_file import LogFile
@@ -43,6 +45,9 @@ class Registry(Protocol):
         Raises `OperatorError` if the registry refuses it as incompatible, `TransientError` if it cannot be reached.
         """
 
+    def check(self, subject: str, schema: dict[str, Any]) -> None:
+        """Check that `register` would take a schema; changes nothing. Raises what `register` raises."""
+
     def registered(self, subject: str, schema: dict[str, Any]) -> int | None:
         """Id of `schema` under `subject`; None: it is not there. Changes nothing. Raises `TransientError`."""
 
@@ -56,7 +61,10 @@ def canonical(schema: dict[str, Any]) -> str:
 
 
 class EmbeddedRegistry:
-    """Registry in the embedded log's file. One lock: the connection is used by one thread at a time."""
+    """Registry in the embedded log's file, which keeps the same rule as `COMPATIBILITY` asks of a server.
+
+    One lock: the connection is used by one thread at a time.
+    """
 
     def __init__(self, log: LogFile) -> None:
         self._log = log
@@ -64,8 +72,17 @@ class EmbeddedRegistry:
 
     def register(self, subject: str, schema: dict[str, Any]) -> int:
         """See `Registry.register`."""
+        self.check(subject, schema)
         with self._lock:
             return self._log.register(subject, canonical(schema))
+
+    def check(self, subject: str, schema: dict[str, Any]) -> None:
+        """See `Registry.check`."""
+        text = canonical(schema)
+        with self._lock:
+            known = self._log.subject_schemas(subject)
+        if known and text not in {found for _, found in known}:
+            _check_compatible(subject, known[-1][1], text)
 
     def registered(self, subject: str, schema: dict[str, Any]) -> int | None:
         """See `Registry.registered`."""
@@ -79,6 +96,15 @@ class EmbeddedRegistry:
             return self._log.schema_text(schema_id)
 
 
+def _check_compatible(subject: str, latest: str, text: str) -> None:
+    reason = incompatibility(parse(latest), parse(text))
+    if reason is not None:
+        raise OperatorError(
+            f"the schema registry in the log's file refuses subject {subject}: the new schema does not read what the "
+            f"one before it wrote ({COMPATIBILITY}): {reason}"
+        )
+
+
 class HttpRegistry:
     """Confluent-compatible registry over HTTP."""
 
@@ -88,8 +114,25 @@ class HttpRegistry:
 
     def register(self, subject: str, schema: dict[str, Any]) -> int:
         """See `Registry.register`."""
-        try:
+        with self._judging(subject):
             return self._register(subject, schema)
+
+    def check(self, subject: str, schema: dict[str, Any]) -> None:
+        """See `Registry.check`."""
+        with self._judging(subject):
+            if self._client.check_version(subject, AvroSchema(schema)) is not None:
+                return
+            # False where there is no such subject yet.
+            found = self._client.test_compatibility(subject, AvroSchema(schema), verbose=True)
+            if isinstance(found, dict) and not found.get("is_compatible", True):
+                # Not every registry gives its reasons here; when it refuses to register, every one does.
+                self._register(subject, schema)
+
+    @contextmanager
+    def _judging(self, subject: str) -> Iterator[None]:
+        """What a registry says of a schema, as errors."""
+        try:
+            yield
         except ClientError as error:
             if is_login(error):
                 raise OperatorError(self._refusal(error)) from error

@@ -92,6 +92,7 @@ def _whole_texts(column: pa.Array, form: Form) -> pa.Array:
 
 def _texts(column: pa.Array, form: Form) -> list[Text]:
     """Each value as text; anything for null."""
+    column = _narrowed(column)
     kind = column.type
     if pa.types.is_nested(kind):
         return [_nested(column, form)]
@@ -135,6 +136,17 @@ def _strings(texts: pa.Array, form: Form) -> list[Text]:
     if form.odd(texts):
         return [each_its_own(form.strings(texts))]
     return [form.quote, each_its_own(texts), form.quote]
+
+
+def _narrowed(column: pa.Array) -> pa.Array:
+    """A wide decimal column with as many digits as are written fast, where its values have no more."""
+    kind = column.type
+    if not pa.types.is_decimal(kind) or kind.precision <= INT64_DIGITS:
+        return column
+    try:
+        return column.cast(pa.decimal128(INT64_DIGITS, kind.scale))
+    except pa.ArrowInvalid:
+        return column
 
 
 def _is_slow(kind: pa.DataType) -> bool:

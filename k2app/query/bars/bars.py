@@ -21,6 +21,7 @@ from k2app.query.bars.left_out import LeftOut, by_conditions, off_market
 from k2app.query.bars.request import BarsRequest
 from k2app.query.bars.sql import HIDDEN, KEYS, LEFT_OUT, RETRACTED, BarsSql
 from k2app.query.bars.vwap import VWAP, divide
+from k2app.query.decimals import NEWEST_PRICE, type_of
 from k2app.query.gaps.notices import gap_notices
 from k2app.query.reading.bounds import Known
 from k2app.query.reading.file_bounds import file_bounds
@@ -30,8 +31,6 @@ from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.reading.visibility import committed_notice, judge, retracted_notice
 from k2app.query.rows import unknown_notices
 
-PRICE = pa.decimal128(18, 8)
-
 TIME = pa.timestamp("us", tz="UTC")
 
 SUM_DIGITS = 38
@@ -40,24 +39,30 @@ SUM_DIGITS = 38
 KEY_TYPES = (str, str, str, int)
 """Types of the key in a cursor: symbol, exchange, currency, start of the bar in microseconds."""
 
-SCHEMA = pa.schema(
-    [
-        ("timestamp", TIME),
-        ("symbol", pa.string()),
-        ("exchange", pa.string()),
-        ("currency", pa.string()),
-        ("open", PRICE),
-        ("high", PRICE),
-        ("low", PRICE),
-        ("close", PRICE),
-        ("volume", pa.decimal128(38, 8)),
-        ("vwap", VWAP),
-        ("trades", pa.int64()),
-        ("notional", pa.decimal128(38, 16)),
-        ("first_timestamp", TIME),
-        ("last_timestamp", TIME),
-    ]
-)
+
+def schema_of(price: pa.DataType) -> pa.Schema:
+    """Schema of bars of trades whose prices have this type; see `SCHEMA`."""
+    return pa.schema(
+        [
+            ("timestamp", TIME),
+            ("symbol", pa.string()),
+            ("exchange", pa.string()),
+            ("currency", pa.string()),
+            ("open", price),
+            ("high", price),
+            ("low", price),
+            ("close", price),
+            ("volume", pa.decimal128(38, 8)),
+            ("vwap", VWAP),
+            ("trades", pa.int64()),
+            ("notional", pa.decimal128(38, 16)),
+            ("first_timestamp", TIME),
+            ("last_timestamp", TIME),
+        ]
+    )
+
+
+SCHEMA = schema_of(NEWEST_PRICE)
 """One row per symbol, exchange, currency and interval, in that order; `timestamp` is the start of the interval.
 
 A bar is of the visible trades in `[start, end)` that the rule does not leave out: where the range cuts an interval, its
@@ -65,7 +70,7 @@ first or last bar is of a part of it, and a warning says so. Open and close are 
 of trades. VWAP is null where the volume is 0. Intervals without trades are absent, or filled: from `start` (else the
 key's first bar) to `end` (else its last), nights and holidays too; then `volume`, `notional` and `trades` are 0, the
 times and the VWAP null, the prices null or (`previous`) those of the close before. A key without any trade in the
-range has no bars.
+range has no bars. Prices have the type that they have in the snapshot.
 """
 
 
@@ -120,7 +125,7 @@ def _read(reader: Reader, request: BarsRequest, limit: int | None) -> Result:
         gaps = Gaps(sql.clocks, request.start, request.end, request.fill == "previous")
         bars = _behind(gaps.fill(bars), asked.after)
     more = limit is not None and bars.num_rows > limit
-    shown = _finished(bars.slice(0, limit))
+    shown = _finished(bars.slice(0, limit), schema_of(type_of(reader, asked.found, "price")))
     return Result(
         rows=shown,
         snapshots=asked.found.ids,
@@ -228,8 +233,8 @@ def _behind(bars: pa.Table, after: Key | None) -> pa.Table:
     return bars.filter(pc.invert(seen)).combine_chunks()
 
 
-def _finished(bars: pa.Table) -> pa.Table:
-    """Bars under `SCHEMA`, with the VWAP."""
+def _finished(bars: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bars under their schema, with the VWAP."""
     notional, volume = (_whole(bars[name]) for name in ("notional", "volume"))
     for name, column in (("notional", notional), ("volume", volume)):
         outside = np.flatnonzero(~within(from_arrow(column), SUM_DIGITS))
@@ -243,7 +248,7 @@ def _finished(bars: pa.Table) -> pa.Table:
         "timestamp": bars["start"].cast(pa.timestamp("us")).cast(TIME),
         "vwap": divide(notional, volume),
     }
-    return pa.table({name: columns[name] for name in SCHEMA.names}).cast(SCHEMA)
+    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -26,7 +26,7 @@ ALL = 2**62
 
 AGGREGATES = """
   arg_min(price, nth) AS open, max(price) AS high, min(price) AS low, arg_max(price, nth) AS close,
-  sum(quantity) AS volume, sum(price::DECIMAL(28, 8) * quantity) AS notional, count(*) AS trades,
+  sum(quantity) AS volume, sum(price::DECIMAL(38, 8) * quantity) AS notional, count(*) AS trades,
   min(timestamp) AS first_timestamp, max(timestamp) AS last_timestamp"""
 
 

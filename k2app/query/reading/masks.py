@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,17 @@ _MICROS = pa.timestamp("us", "UTC")
 def can_mask(terms: Filter) -> bool:
     """Whether `mask` knows these conditions."""
     return all(term.operator in _COMPARED or term.operator == "in" for term in terms)
+
+
+def has_digits(term: Term, arrow: pa.Schema) -> bool:
+    """Whether a condition's decimal is one that the column could hold: of an older snapshot's narrower column not."""
+    if not isinstance(term.value, Decimal):
+        return True
+    try:
+        pa.scalar(term.value, arrow.field(term.column).type)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def mask(rows: pa.Table, terms: Filter) -> Mask:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from k2app.lake.fileio import local_path
 from k2app.query.reading.filters import Filter, known_until
 from k2app.query.reading.footers import Footer, read_footer, unreadable
-from k2app.query.reading.masks import can_mask, mask
+from k2app.query.reading.masks import can_mask, has_digits, mask
 from k2app.query.reading.ordering import Ints, times_of
 from k2app.query.reading.plan import DataFile
 from k2app.query.reading.reader import Reader
@@ -84,7 +84,8 @@ class Picker:
         That is so where columns have other names or types in a file, of filters that only SQL knows, and of files that
         are not on this machine.
         """
-        if not can_mask(self._whole):
+        arrow = self.reader.scanner.shape(self.found.versions[self.table]).arrow
+        if not can_mask(self._whole) or not all(has_digits(term, arrow) for term in self.terms):
             return None
         files = self.reader.files(self.found, self.table, self._whole)
         locations = [file.location for file in files]

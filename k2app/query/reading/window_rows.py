@@ -20,6 +20,7 @@ from pyiceberg.io import FileIO
 from k2app.errors import TransientError
 from k2app.lake.fileio import arrow_files
 from k2app.query.reading.filters import Filter, Term, known_until, quoted
+from k2app.query.reading.masks import has_digits
 from k2app.query.reading.plan import DataFile
 from k2app.query.reading.reader import Reader
 from k2app.query.reading.taking import is_one_text
@@ -73,14 +74,15 @@ class WindowRows:
         """The rows of a window."""
         found, name = self.source.found, self.source.table
         terms = (*self.source.terms, *window_terms(window), *known_until(found.cut_us(name)))
-        schema = self.schema(reader)
+        arrow = reader.scanner.shape(found.versions[name]).arrow
+        schema = dictionary_schema(arrow, self.columns)
         files = reader.files(found, name, terms)
         if not files:
             return schema.empty_table()
         locations = [file.location for file in files]
         shown = (*_needed(terms, files), *self._hiding(reader, terms))
         plain = not self.judged.withdrawn and reader.scanner.is_plain(found.versions[name], locations)
-        if plain and all(map(_is_simple, shown)):
+        if plain and all(_is_simple(term, arrow) for term in shown):
             with reader.kept(found):
                 return _load(found.versions[name].table.io, locations, shown, schema)
         return _conformed(_columns(self._fetch(reader, window)), schema)
@@ -177,8 +179,9 @@ def _meets(file: DataFile, term: Term) -> bool:
     return term.operator == "<" and file.last_us < term.value
 
 
-def _is_simple(term: Term) -> bool:
-    return (term.operator in _COMPARED or term.operator == "in") and not term.or_null
+def _is_simple(term: Term, arrow: pa.Schema) -> bool:
+    known = (term.operator in _COMPARED or term.operator == "in") and not term.or_null
+    return known and has_digits(term, arrow)
 
 
 def _filter(terms: Filter, schema: pa.Schema) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 import schemas
+from k2app.avro.build import default
 from k2app.avro.encode import encode
-from k2app.avro.schema import parse
+from k2app.avro.schema import Schema, parse
 from k2app.errors import OperatorError, RequestError
 from k2app.market.topics import PREFIX, DataType, subject
 from k2app.query.reading.ordered import Piece
@@ -88,7 +89,7 @@ class TopicWriter:
         """Keys and values of a table's rows."""
         data_type = DataType(self.replay.request.tables[number])
         schema = parse(schemas.newest(data_type.record))
-        fields = rows.select([one.name for one in schema.fields]).combine_chunks()
+        fields = _fields(rows, schema).combine_chunks()
         written = encode(fields, schema, self._schema_id(rows, data_type))
         buffers = [None, pa.py_buffer(written.offsets), pa.py_buffer(written.data)]
         values = pa.Array.from_buffers(pa.large_binary(), rows.num_rows, buffers)
@@ -111,6 +112,16 @@ class TopicWriter:
                 subject(asset_class, data_type), schemas.newest(data_type.record)
             )
         return self._ids[key]
+
+
+def _fields(rows: pa.Table, schema: Schema) -> pa.Table:
+    """The record's columns; a field that came after the snapshot has its default."""
+    return pa.table(
+        {
+            one.name: rows[one.name] if one.name in rows.column_names else default(one, rows.num_rows)
+            for one in schema.fields
+        }
+    )
 
 
 def _dealt(keys: pa.Array, values: pa.Array, partitions: int) -> list[Records]:

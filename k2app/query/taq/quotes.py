@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from k2app.market.sessions import DAY_US, Int64s
 from k2app.query.bars.order import order_of_all
+from k2app.query.decimals import type_of
 from k2app.query.reading.file_bounds import file_bounds
 from k2app.query.reading.filters import Filter, any_of, between, equal, quoted
 from k2app.query.reading.ordering import ORDER
@@ -59,7 +60,7 @@ class Prevailing:
         """For each trade (ordered by time) its quote: `us` and the sides; null where there is none."""
         if trades.num_rows == 0:
             return pa.table(
-                {"us": pa.array([], pa.int64()), **{side: pa.array([], _PRICE) for side in SIDES}}
+                {"us": pa.array([], pa.int64()), **{s: pa.array([], self._type(s)) for s in SIDES}}
             )
         times = _micros(trades)
         if self._is_large(trades, times):
@@ -74,6 +75,9 @@ class Prevailing:
         candidates = pa.concat_tables([before, inside]).combine_chunks()
         found = candidates.select(["us", *SIDES]).take(pa.array(rows, mask=rows < 0))
         return self._young(found, times)
+
+    def _type(self, side: str) -> pa.DataType:
+        return type_of(self.reader, self.found, side, QUOTES)
 
     def _is_large(self, trades: pa.Table, times: Int64s) -> bool:
         """Whether there are more quotes in the trades' time than may be in memory: then they are joined in parts."""
@@ -161,9 +165,6 @@ class Prevailing:
     def _only(self, symbols: set[str]) -> Filter:
         named = any_of("symbol", symbols) if len(symbols) <= MAX_SYMBOLS else ()
         return (*named, *equal("exchange", self.exchange))
-
-
-_PRICE = pa.decimal128(18, 8)
 
 
 def _last_before(trades: pa.Table, quotes: pa.Table, *, strictly: bool) -> Int64s:

@@ -8,6 +8,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from k2app.errors import OperatorError
+from k2app.lake.tables import SPECS, Name
 from k2app.query.answers.page import Key, from_cursor, to_cursor
 from k2app.query.answers.result import Notice, Result
 from k2app.query.gaps.notices import gap_notices
@@ -22,41 +24,57 @@ from k2app.query.taq.picked_quotes import SIDES
 from k2app.query.taq.quotes import Prevailing
 from k2app.query.taq.request import TaqRequest
 
-PRICE = pa.decimal128(18, 8)
-
 TIME = pa.timestamp("us", tz="UTC")
 
 TWO, HALF = pa.scalar(Decimal(2), pa.decimal128(1, 0)), pa.scalar(Decimal("0.5"), pa.decimal128(1, 1))
 
-SCHEMA = pa.schema(
-    [
-        ("timestamp", TIME),
-        ("symbol", pa.string()),
-        ("exchange", pa.string()),
-        ("price", PRICE),
-        ("quantity", PRICE),
-        ("side", pa.string()),
-        ("conditions", pa.list_(pa.string())),
-        ("sequence", pa.int64()),
-        ("sequence_flag", pa.string()),
-        ("quote_timestamp", TIME),
-        ("bid_price", PRICE),
-        ("bid_quantity", PRICE),
-        ("ask_price", PRICE),
-        ("ask_quantity", PRICE),
-        ("mid", pa.decimal128(20, 9)),
-        ("spread", pa.decimal128(19, 8)),
-        ("effective_spread", pa.decimal128(20, 8)),
-        ("quote_age_us", pa.int64()),
-    ]
-)
+MAX_DIGITS = 35
+"""Digits of a price for which the mid can be computed in 38."""
+
+
+def schema_of(trades: pa.Schema, quotes: pa.Schema) -> pa.Schema:
+    """Schema of trades with their quotes, from the schemas of both; see `SCHEMA`.
+
+    Raises
+    ------
+    OperatorError
+        Prices have too many digits for what is computed of them.
+    """
+    of_quotes = max(quotes.field(name).type.precision for name in ("bid_price", "ask_price"))
+    of_all = max(of_quotes, trades.field("price").type.precision)
+    if of_all > MAX_DIGITS:
+        raise OperatorError(
+            f"taq computes with prices of at most {MAX_DIGITS} digits, these tables have {of_all}"
+        )
+    return pa.schema(
+        [
+            ("timestamp", TIME),
+            ("symbol", pa.string()),
+            ("exchange", pa.string()),
+            *((name, trades.field(name).type) for name in ("price", "quantity")),
+            ("side", pa.string()),
+            ("conditions", pa.list_(pa.string())),
+            ("sequence", pa.int64()),
+            ("sequence_flag", pa.string()),
+            ("quote_timestamp", TIME),
+            *((side, quotes.field(side).type) for side in SIDES),
+            ("mid", pa.decimal128(of_quotes + 2, 9)),
+            ("spread", pa.decimal128(of_quotes + 1, 8)),
+            ("effective_spread", pa.decimal128(of_all + 2, 8)),
+            ("quote_age_us", pa.int64()),
+        ]
+    )
+
+
+SCHEMA = schema_of(SPECS[Name.TRADES].arrow_schema, SPECS[Name.QUOTES].arrow_schema)
 """One row per visible trade, in the total order of trades; duplicates and rows of retracted loads are left out of
 trades and quotes alike.
 
 The quote is the last of its symbol and exchange in event time: at or before the trade (`match=at`) or before it; of
 several at one time the last in the total order. It may lie before the range. From `quote_timestamp` on all is null
 where there is none, or none young enough. `mid`, `spread` (ask less bid, negative where crossed) and `effective_spread`
-(twice the distance of the price from the mid) are null where a side of the book is missing.
+(twice the distance of the price from the mid) are null where a side of the book is missing. Prices and quantities have
+the types that they have in the snapshots.
 """
 
 _TRADE = (
@@ -109,7 +127,10 @@ def read_taq(reader: Reader, request: TaqRequest) -> Result:
     trades = trades.slice(0, request.limit)
     strictly = request.match == "before"
     prevailing = Prevailing(reader, asked.found, request.exchange, request.max_age_us, strictly)
-    shown = _joined(trades, prevailing.quotes(trades))
+    schema = schema_of(
+        *(reader.scanner.shape(asked.found.versions[table]).arrow for table in (TRADES, QUOTES))
+    )
+    shown = _joined(trades, prevailing.quotes(trades), schema)
     return Result(
         rows=shown,
         snapshots=asked.found.ids,
@@ -148,7 +169,7 @@ def _trades(reader: Reader, asked: _Asked) -> pa.Table:
     return first.read(reader, asked.request.limit + 1)
 
 
-def _joined(trades: pa.Table, quotes: pa.Table) -> pa.Table:
+def _joined(trades: pa.Table, quotes: pa.Table, schema: pa.Schema) -> pa.Table:
     """Trades and their quotes side by side, with what follows from both."""
     columns = {name: trades[name] for name in _TRADE} | {side: quotes[side] for side in SIDES}
     both = pc.add(quotes["bid_price"], quotes["ask_price"])
@@ -159,7 +180,7 @@ def _joined(trades: pa.Table, quotes: pa.Table) -> pa.Table:
         "effective_spread": pc.abs(pc.subtract(pc.multiply(trades["price"], TWO), both)),
         "quote_age_us": pc.subtract(trades["timestamp"].cast(pa.int64()), quotes["us"]),
     }
-    return pa.table({name: columns[name] for name in SCHEMA.names}).cast(SCHEMA)
+    return pa.table({name: columns[name] for name in schema.names}).cast(schema)
 
 
 def _next(asked: _Asked, trades: pa.Table) -> str:

@@ -30,6 +30,8 @@ def exact(cell: str, scale: int) -> Decimal | None:
     return Decimal((sign, digits, exponent))
 
 
+WIDE = pa.decimal128(24, 8)
+
 NUMBERS = st.builds(
     "".join,
     st.tuples(
@@ -78,6 +80,20 @@ def test_a_column_without_a_fault_is_read_whole(cells):
 def test_a_refused_decimal_says_why(cell, scale, reason):
     """The reason names the cell and what is wrong with it."""
     assert read_decimals(pa.array([cell]), scale).refused == {0: reason}
+
+
+def test_a_wider_schema_takes_more_digits():
+    """Its own digits count: one more is refused, and the reason names them."""
+    cells = ["1234567890123456.00000001", "12345678901234567", "0.000000001"]
+    for scale in (0, 9):
+        read = read_decimals(
+            pa.array([f"{cell}." if scale and "." not in cell else cell for cell in cells]), scale, WIDE
+        )
+        assert [Decimal(cells[0]), None, None] == read.values.to_pylist()
+        assert WIDE == read.values.type
+        assert ["16 digits before the point", "8 decimal places"] == [
+            reason.partition("more than ")[2] for reason in read.refused.values()
+        ]
 
 
 def test_units_of_a_billionth():
