@@ -6,7 +6,8 @@ record. It owns what Faust keeps per message and cannot keep per batch:
 
 - *position*: `rewind` moves the read position and bumps the partition's epoch; what was fetched under an older
   epoch is thrown away. Faust's own seek on a running stream drops records silently.
-- *offset bookkeeping*: committable is last acknowledged + 1. Faust's interval tree sticks when offsets have holes.
+- *offset bookkeeping*: committable is last acknowledged + 1, and before that where the reader began: the lake has
+  what is below, perhaps by somebody who did not live to say so. Faust's interval tree sticks when offsets have holes.
 - *revocation and stop*: the agent's buffer is flushed before Faust waits for unacknowledged events, or it would
   wait for ever.
 - *back-pressure*: a partition is not fetched while a batch of it waits to be read, nor when all waiting batches
@@ -16,7 +17,7 @@ record. It owns what Faust keeps per message and cannot keep per batch:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -80,7 +81,6 @@ class _Partition:
     epoch: int
     waiting: int = 0
     waiting_bytes: int = 0
-    acked_next: int | None = None
 
 
 @dataclass
@@ -95,17 +95,27 @@ class BatchPositions:
     waiting_bytes_limit: int = 256 * 1024 * 1024
     """Bytes of all batches that may wait to be read: fetching goes on below it."""
     partitions: dict[TP, _Partition] = field(default_factory=dict)
+    acknowledged: dict[TP, int] = field(default_factory=dict)
+    """Next offset after what is in the lake. It outlives `forget`: a worker that stops forgets after its last flush,
+    and commits to the log after that."""
     _epoch: int = 0
 
     def rewind(self, tp: TP, offset: int) -> None:
-        """Read `tp` from `offset` next; whatever was fetched before is void."""
+        """Read `tp` from `offset` next, below which nothing is wanted; whatever was fetched before is void."""
         self._epoch += 1
         self.partitions[tp] = _Partition(offset, self._epoch)
+        self.acknowledged[tp] = offset
 
     def forget(self, tps: Iterable[TP]) -> None:
         """Stop reading `tps`; whatever was fetched before is void."""
         for tp in tps:
             self.partitions.pop(tp, None)
+
+    def release(self, tps: Collection[TP]) -> None:
+        """Forget `tps` and what was acknowledged of them: they may be others' from now on."""
+        self.forget(tps)
+        for tp in tps:
+            self.acknowledged.pop(tp, None)
 
     def current(self, batch: RecordBatch) -> bool:
         """Whether `batch` was fetched under its partition's present epoch."""
@@ -140,13 +150,12 @@ class BatchPositions:
     def acked(self, batch: RecordBatch) -> None:
         """Note that everything up to the end of `batch` is in the lake."""
         if self.current(batch):
-            known = self.partitions[TP(batch.topic, batch.partition)]
-            known.acked_next = max(known.acked_next or 0, batch.next_offset)
+            tp = TP(batch.topic, batch.partition)
+            self.acknowledged[tp] = max(self.acknowledged.get(tp, 0), batch.next_offset)
 
     def committable(self, tp: TP) -> int | None:
-        """Next offset that may be committed to the log; None before the first acknowledgement."""
-        known = self.partitions.get(tp)
-        return None if known is None else known.acked_next
+        """Next offset that may be committed to the log; None: there is nothing below it."""
+        return self.acknowledged.get(tp) or None
 
 
 class BatchConsumerMixin:
@@ -183,6 +192,7 @@ class BatchConsumerMixin:
             await self.before_revoke(batches)
         self.positions.forget(batches)
         await super().on_partitions_revoked(revoked)  # type: ignore[misc]  # the driver's
+        self.positions.release(batches)
 
     async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
         """Offset after the last record of each partition, as of now: what a reader that is done has reached."""
@@ -201,7 +211,7 @@ class BatchConsumerMixin:
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)  # type: ignore[misc]  # the driver's
-        for tp in self.positions.partitions:
+        for tp in self.positions.acknowledged:
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 

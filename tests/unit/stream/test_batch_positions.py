@@ -58,6 +58,31 @@ def test_committable_is_last_acknowledged_plus_one():
     assert 10 == positions.committable(TP0)
 
 
+def test_where_reading_begins_is_committable():
+    """The lake has what is below: a worker that died before it could say so leaves no lag behind for ever."""
+    positions = BatchPositions()
+    positions.rewind(TP0, 7)
+    assert 7 == positions.committable(TP0)
+    positions.rewind(TP0, 3)
+    assert 3 == positions.committable(TP0)
+    positions.rewind(TP0, 0)
+    assert positions.committable(TP0) is None
+
+
+def test_what_was_acknowledged_stays_committable_until_the_partition_is_released():
+    """A worker that stops forgets its partitions after their last flush, and commits after that."""
+    positions = BatchPositions()
+    positions.rewind(TP0, 0)
+    one = batch(0, 5, epoch_of(positions))
+    positions.fetched(one)
+    positions.acked(one)
+    positions.forget([TP0])
+    assert 5 == positions.committable(TP0)
+    positions.acked(one)
+    positions.release({TP0})
+    assert positions.committable(TP0) is None
+
+
 def test_fetching_stops_while_batches_wait():
     """Two waiting batches of a partition, or too many bytes of all, hold fetching back until one is taken."""
     positions = BatchPositions(waiting_limit=2, waiting_bytes_limit=8)
