@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test services test-data crash check format bench bench-log bench-queries bench-rivals bench-sinks docs clean
+.PHONY: help setup lock demo test services outage test-data crash storm check format bench bench-log bench-queries bench-rivals bench-sinks docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,11 +37,18 @@ services: setup ## Tests on real servers (Kafka, registry, S3, PostgreSQL, REST 
 	$(BIN)/python -m tests.services.artifacts
 	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m services tests/services
 
+outage: setup ## Ten minutes without S3 while production goes on: the worker's memory over time, nothing lost
+	$(BIN)/python -m tests.services.lakes.outage
+
 test-data: setup ## The tests on real exchange files (K2_TEST_DATA, default ../shared/data)
 	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -m real_data
 
 crash: setup ## The long storm: a million rows, the worker killed 100 times
 	$(BIN)/python tests/storm/crash.py
+
+storm: setup ## The long storm on a real Kafka: three workers hit 60 times, brokers lost (needs Java; half an hour)
+	$(BIN)/python -m tests.services.artifacts
+	$(BIN)/python -m tests.services.storm
 
 check: setup ## Formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -107,12 +108,12 @@ class K2App(faust.App):
     async def on_stop(self) -> None:
         """Flush first: Faust closes its tables before it sends any signal."""
         logger.info("stopping", rows_to_commit_first=sum(one.uncommitted for one in self.ingests.values()))
-        for ingest in self.ingests.values():
-            await ingest.stop()
+        # All at once: where the lake does not answer, each takes as long as it may.
+        await asyncio.gather(*(ingest.stop() for ingest in self.ingests.values()))
         if self.retention is not None:
             await self.retention.stop()
         await super().on_stop()
-        self.engine.close()
+        await asyncio.to_thread(self.engine.close)
 
     async def readiness(self) -> list[str]:
         """Reasons why the worker is not ready; none: it is."""
@@ -141,8 +142,9 @@ class K2App(faust.App):
             await ingest.assign(tp for tp in ours if tp.topic in ingest.sources)
 
     async def _revoke(self, partitions: set[TP]) -> None:
-        for ingest in self.ingests.values():
-            await ingest.revoke(tp for tp in partitions if tp.topic in ingest.sources)
+        # All at once, as in `on_stop`: the group waits for the slowest.
+        ingests = self.ingests.values()
+        await asyncio.gather(*(i.revoke(tp for tp in partitions if tp.topic in i.sources) for i in ingests))
 
     async def log_ends(self) -> dict[TP, int]:
         """Offset after the last record of every batch partition, as of now."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import time
 
-LIBRARIES = ("aiokafka",)
-"""Loggers that repeat themselves."""
+LIBRARIES = ("aiokafka", "stamina")
+"""Loggers that repeat themselves; stamina says each attempt of a commit, with its number."""
 
 AGAIN_AFTER_S = 30.0
 """Seconds until the same line is written again."""
@@ -29,7 +29,7 @@ class Repeats(logging.Filter):
         """Whether a line is written; says at its end how often it was not."""
         if not record.name.startswith(LIBRARIES):
             return True
-        line = (record.name, record.getMessage())
+        line = (record.name, _said(record))
         written_at, left_out = self._seen.get(line, (float("-inf"), 0))
         now = time.monotonic()
         if now - written_at < AGAIN_AFTER_S:
@@ -38,6 +38,13 @@ class Repeats(logging.Filter):
         if len(self._seen) >= LINES:
             self._seen.clear()
         self._seen[line] = (now, 0)
-        if left_out:
+        if left_out and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "times_since": left_out}
+        elif left_out:
             record.msg, record.args = f"{line[1]} (and {left_out} times since)", ()
         return True
+
+
+def _said(record: logging.LogRecord) -> str:
+    """What a line says, without what differs each time: structlog hands over a dictionary."""
+    return str(record.msg.get("event")) if isinstance(record.msg, dict) else record.getMessage()

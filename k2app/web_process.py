@@ -7,6 +7,7 @@ import errno
 import signal
 
 from k2app.app import K2Web
+from k2app.blocking import BlockingCalls
 from k2app.errors import OperatorError
 from k2app.logs import get
 from k2app.settings import WebSettings
@@ -35,6 +36,7 @@ async def run_web(app: K2Web, at: WebSettings) -> signal.Signals | None:
     OperatorError
         The port is taken.
     """
+    asyncio.get_running_loop().set_default_executor(BlockingCalls())
     with stop_signal() as stop:
         try:
             await _start(app, at)

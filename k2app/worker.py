@@ -13,6 +13,7 @@ from typing import Any
 from faust.types import TP
 
 from k2app.app import K2App
+from k2app.blocking import BlockingCalls
 from k2app.errors import OperatorError
 from k2app.ingest.service import Ingest
 from k2app.logs import get
@@ -66,6 +67,7 @@ async def run(app: K2App, *, drain: bool = False) -> signal.Signals | None:
             failed.set_exception(error)
 
     app.on_failure = fail
+    asyncio.get_running_loop().set_default_executor(BlockingCalls())
     # Faust collects garbage once per table at every assignment and stop; what was imported need not be looked at.
     gc.freeze()
     with stop_signal() as stop:

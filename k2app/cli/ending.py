@@ -18,6 +18,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from k2app.blocking import leave
 from k2app.cli.terminal import leave_pipe, say
 from k2app.errors import K2Error, TransientError
 
@@ -80,4 +81,8 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None, show
         app(args=arguments, prog_name=shown)
     except K2Error as error:
         say(f"{program}: " + "; ".join(str(error).splitlines()))
+        leave(exit_status(error))
         sys.exit(exit_status(error))
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise

@@ -52,7 +52,7 @@ class Flusher:
         FencedError, TransientError, CommitUnknownError
             The buffer is void: whether it landed is to be read from the floor.
         """
-        started = time.perf_counter()
+        started, self.writer.trouble = time.perf_counter(), None
         self.faults.point("flush-started")
         staged = await asyncio.to_thread(self._stage, buffer, cuts)
         self.faults.point("files-written")
@@ -72,6 +72,11 @@ class Flusher:
         self._report(buffer, cuts, receipt, staged.flush, time.perf_counter() - started)
         return receipt
 
+    @property
+    def trouble(self) -> str | None:
+        """What the commit that is under way waits for; None: nothing."""
+        return self.writer.trouble
+
     def _stage(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Staged:
         with self._timed(buffer, "write_files"):
             rows, dead_letters, gaps = buffer.tables()
@@ -81,7 +86,8 @@ class Flusher:
             return self.writer.stage(flush)
 
     async def _write_states(self, cuts: Sequence[PartitionCut]) -> None:
-        table_uuid = self.table_uuid()
+        # On a thread: a catalog that does not answer must not keep the event loop.
+        table_uuid = await asyncio.to_thread(self.table_uuid)
         changes = [cut.change(table_uuid) for cut in cuts if cut.partition.source.sequenced]
         await self.tables.write_states(changes)
         self.faults.point("states-written")

@@ -8,7 +8,8 @@ answer, when partitions are revoked. Then every partition is restored from the l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from k2app.ingest.partition import Partition
 from k2app.ingest.restore import Restorer
 from k2app.ingest.rows import Processed, Source, process
 from k2app.ingest.schema_cache import SchemaCache
+from k2app.ingest.waiting import SILENT_S, Waiting
 from k2app.lake.tables import Name
 from k2app.logs import get
 from k2app.metrics import Metrics
@@ -35,6 +37,12 @@ TICK_S = 0.05
 
 BUFFERED_FLUSHES = 2
 """Reading stops when this many flushes' worth of rows is buffered: one on its way, one filling up."""
+
+LONGEST_PAUSE_S = 10.0
+"""Most seconds between attempts while flushes fail: so much later it is seen that the lake answers again."""
+
+MOST_DOUBLINGS = 10
+"""Doublings of a pause, at most: so many reach the longest from a hundredth of a second."""
 
 VOID = (FencedError, TransientError, CommitUnknownError)
 """Errors after which the buffer is void, and the floor says what landed."""
@@ -89,6 +97,11 @@ class Ingest:
         self._flush_due = False
         self._void = False
         """The buffer and the partitions are about to be thrown away."""
+        self._waiting = Waiting(parts.name)
+        self._begun_s: dict[str, float] = {}
+        """When what is under way began, by what it is."""
+        self._failures = 0
+        """Flushes that failed since one was committed."""
 
     # --- life
 
@@ -160,7 +173,8 @@ class Ingest:
             if part is None or fresh is None or self._stopping:
                 return
             await self._refuse_hole(tp, part, fresh)
-            processed = await asyncio.to_thread(self._process, part, fresh)
+            with self._under_way("reading a batch"):
+                processed = await asyncio.to_thread(self._process, part, fresh)
             if not self._positions.current(batch):
                 return
             part.take(fresh, processed)
@@ -230,6 +244,7 @@ class Ingest:
                 await self.flush()
             if self._flush_trouble is not None and self._nothing_left():
                 self._flush_trouble = None
+            self._waiting.look(self.trouble, _now_s())
 
     async def flush(self) -> None:
         """Commit what is buffered, if anything is."""
@@ -252,6 +267,8 @@ class Ingest:
 
     async def _flush(self) -> None:
         async with self._flushing:
+            if self._void:
+                return
             async with self._turn:
                 self._flush_due = False
                 buffer, self._buffer = self._buffer, Buffer(self.name)
@@ -260,9 +277,14 @@ class Ingest:
                 return
             self._in_flush = buffer.records
             try:
-                await self._parts.flusher.flush(buffer, cuts)
-                self._flush_trouble = None
+                with self._under_way("a flush"):
+                    await self._parts.flusher.flush(buffer, cuts)
+                self._flush_trouble, self._failures = None, 0
                 self._tell_lag()
+            except BaseException:
+                # Before the next flush has its turn: it holds what follows this one.
+                self._void = True
+                raise
             finally:
                 self._in_flush = 0
                 self._update_room()
@@ -273,13 +295,22 @@ class Ingest:
         """Throw buffer and states away, and start again from the lake."""
         outcome = _outcome(error)
         self._parts.metrics.commits.labels(self.name, outcome).inc()
-        logger.warning("standing_down", table=str(self.name), outcome=outcome, error=str(error))
+        # Said once in an outage; from then on `waiting` says that it lasts.
+        tell = logger.debug if self._failures and outcome == "failed" else logger.warning
+        tell("standing_down", table=str(self.name), outcome=outcome, error=str(error))
         self._flush_trouble, self._void = str(error), True
         async with self._turn:
             self._forget(set(self._partitions))
         if not self._stopping:
-            await asyncio.sleep(getattr(error, "retry_after_s", 0.0))
+            self._failures += 1
+            await asyncio.sleep(self._pause_s(error))
             self._spawn(self._restore())
+
+    def _pause_s(self, error: Exception) -> float:
+        """Seconds until what was thrown away is read again: longer each time, where nothing answers."""
+        first_s: float = getattr(error, "retry_after_s", 0.0)
+        doublings = min(self._failures - 1, MOST_DOUBLINGS)
+        return min(first_s * (1 << doublings), max(first_s, LONGEST_PAUSE_S))
 
     def _forget(self, partitions: set[TP]) -> None:
         self._positions.forget(partitions)
@@ -302,8 +333,9 @@ class Ingest:
                 try:
                     await self._restore_all(missing)
                 except VOID as error:
+                    tell = logger.warning if self._restore_trouble is None else logger.debug
                     self._restore_trouble = str(error)
-                    logger.warning("restore_failed", table=str(self.name), error=str(error))
+                    tell("restore_failed", table=str(self.name), error=str(error))
                     await asyncio.sleep(getattr(error, "retry_after_s", 1.0))
                 else:
                     self._restore_trouble = None
@@ -321,7 +353,29 @@ class Ingest:
     @property
     def trouble(self) -> str | None:
         """What it waits for, in words; None if nothing. A failed flush counts until one is committed."""
-        return self._restore_trouble or self._flush_trouble
+        return self._restore_trouble or self._flush_trouble or self._commit_trouble or self._silence
+
+    @property
+    def _commit_trouble(self) -> str | None:
+        return self._parts.flusher.trouble if self._in_flush else None
+
+    @property
+    def _silence(self) -> str | None:
+        """What has been under way for too long: whatever it asked has not answered."""
+        for what, begun_s in self._begun_s.items():
+            if _now_s() - begun_s > SILENT_S:
+                return (
+                    f"{what} has been waiting for the catalog or the warehouse for more than {SILENT_S:g} s"
+                )
+        return None
+
+    @contextmanager
+    def _under_way(self, what: str) -> Iterator[None]:
+        self._begun_s[what] = _now_s()
+        try:
+            yield
+        finally:
+            self._begun_s.pop(what, None)
 
     @property
     def _missing(self) -> set[TP]:

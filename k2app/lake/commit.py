@@ -99,15 +99,23 @@ class Commit:
         Id of this addition, unique in the table's history.
     on_doubt
         Called before anything else when an attempt's outcome is unknown: its data files must never be deleted.
+    on_trouble
+        Called with what went wrong when it is going to be tried again, with None when it has gone well.
     """
 
     def __init__(
-        self, load: Callable[[], Table], commit_id: str, pace: Pace, on_doubt: Callable[[], None]
+        self,
+        load: Callable[[], Table],
+        commit_id: str,
+        pace: Pace,
+        on_doubt: Callable[[], None],
+        on_trouble: Callable[[str | None], None] | None = None,
     ) -> None:
         self._load = load
         self._commit_id = commit_id
         self._pace = pace
         self._on_doubt = on_doubt
+        self._on_trouble = on_trouble or (lambda _: None)
         self._in_doubt = False
         self._manifests: dict[int, list[str]] = {}
 
@@ -126,10 +134,23 @@ class Commit:
         try:
             for attempt in self._pace.attempts((_AgainError, TransientError)):
                 with attempt:
-                    return self._attempt(decide)
+                    return self._watched(decide)
         except (_AgainError, TransientError) as error:
             raise self._given_up(error) from error
         raise AssertionError("retry_context returns or raises")  # pragma: no cover - for the type checker
+
+    def _watched(self, decide: Decide) -> Outcome:
+        try:
+            outcome = self._attempt(decide)
+        except _AgainError as error:
+            # A conflict is no trouble: others commit.
+            self._on_trouble(None if isinstance(error.__cause__, CommitFailedException) else str(error))
+            raise
+        except TransientError as error:
+            self._on_trouble(str(error))
+            raise
+        self._on_trouble(None)
+        return outcome
 
     def _attempt(self, decide: Decide) -> Outcome:
         table = self._load()
@@ -169,9 +190,10 @@ class Commit:
             log.info("commit_conflict")
             raise _AgainError(f"{name}: {error}") from error
         except Exception as error:  # every catalog raises its own; none of them says that nothing landed
+            # Said once: a catalog that is away is asked dozens of times.
+            (log.debug if self._in_doubt else log.warning)("commit_unknown", error=repr(error))
             self._in_doubt = True
             self._on_doubt()
-            log.warning("commit_unknown", error=repr(error))
             raise _AgainError(f"{name}: {error!r}") from error
 
     def _delete_manifests_of_conflicts(self, table: Table) -> None:

@@ -75,12 +75,17 @@ def open_postgres(lake: LakeSettings, properties: dict[str, str]) -> Catalog:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             # of processes that start at once, one makes the catalog's own tables
             connection.execute(select(func.pg_advisory_xact_lock(CREATING)))
-            return load_catalog(lake.catalog, **properties)
+            catalog = load_catalog(lake.catalog, **properties)
     except (ImportError, NoSuchModuleError) as error:
         raise OperatorError(
             f"{shown(lake.uri.get_secret_value())}: its driver is not installed ({error}): install K2 with the "
             f"extra `postgres` and write {POSTGRES_DRIVER}://"
         ) from error
+    if url.drivername == POSTGRES_DRIVER and isinstance(catalog, SqlCatalog):
+        from k2app.lake.timed_postgres import limit_answers  # noqa: PLC0415 - the driver is an extra
+
+        limit_answers(catalog.engine, lake.timeout_s)
+    return catalog
 
 
 def refused(error: Exception) -> bool:

@@ -25,9 +25,10 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from k2app.errors import FencedError
+from k2app.errors import FencedError, OperatorError
 from k2app.lake.catalog import load
 from k2app.lake.commit import Addition, Commit, Outcome, Pace
+from k2app.lake.evolution import check_grown
 from k2app.lake.files import counts_by, delete_files, write_files
 from k2app.lake.floors import FLOOR, Floors, Range, floor_in_force, summary_of
 from k2app.lake.lineage import COUNT, RANGE, ROWS, Lineage, ranges_to_json
@@ -137,6 +138,8 @@ class Writer:
         self._clock = clock
         self._pace = pace
         self._tables: dict[Name, Table] = {}
+        self.trouble: str | None = None
+        """What a commit that is being tried again waits for; None: nothing."""
 
     def floors(self) -> Floors:
         """Floors of the main table, as they are now.
@@ -213,10 +216,12 @@ class Writer:
 
     def _commit(self, staged: Staged, name: Name, decide: Callable[[Table], Addition | None]) -> Outcome:
         part = staged.parts[name]
-        commit = Commit(lambda: self._load(name), staged.flush.commit_id, self._pace, part.keep)
+        commit = Commit(
+            lambda: self._load(name), staged.flush.commit_id, self._pace, part.keep, self._note_trouble
+        )
         try:
             outcome = commit.run(decide)
-        except FencedError:
+        except (FencedError, OperatorError):
             discard(staged)
             raise
         part.keep()
@@ -235,14 +240,20 @@ class Writer:
         floors = floor_in_force(table.metadata).reach(ranges).to_json()
         return Addition(part.files, _summary(part.rows, ranges) | {FLOOR: floors}, {FLOOR: floors})
 
+    def _note_trouble(self, trouble: str | None) -> None:
+        self.trouble = trouble
+
     def _write(self, name: Name, rows: pa.Table, *, kept: bool = False) -> Part:
         # where and in which columns to write does not change from flush to flush; metadata takes long to load
         table = self._tables.get(name) or self._load(name)
         return Part(name, table, rows, write_files(table, SPECS[name], rows), kept)
 
     def _load(self, name: Name) -> Table:
-        self._tables[name] = load(self._catalog, self._settings, name)
-        return self._tables[name]
+        table = load(self._catalog, self._settings, name)
+        # Another process may have given it columns: rows without them must not land in silence.
+        check_grown(table, SPECS[name])
+        self._tables[name] = table
+        return table
 
 
 def discard(staged: Staged) -> None:

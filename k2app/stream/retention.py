@@ -33,6 +33,9 @@ INTERVAL_S = 300.0
 NOT_READY_S = 1.0
 """Seconds between looks whether the worker has made sure that the log is the right one."""
 
+STOP_WITHIN_S = 10.0
+"""Seconds that a step gets to end: it takes tenths of a second, unless it asks a lake that does not answer."""
+
 STEP_BYTES = 64 * 1024 * 1024
 """Bytes trimmed in one transaction: appends wait for tenths of a second at most."""
 
@@ -245,11 +248,13 @@ class Retention:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """End after the step that is under way."""
+        """End after the step that is under way; a lake that does not answer is not awaited."""
         self._stop.set()
         self._wake.set()
         if self._task is not None:
-            await self._task
+            if not (await asyncio.wait({self._task}, timeout=STOP_WITHIN_S))[0]:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while not self._stop.is_set():

@@ -6,12 +6,14 @@ not stopped. So whoever stops a query goes on interrupting until the query says 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -20,6 +22,7 @@ from typing import Any, Generic, TypeVar
 import duckdb
 import pyarrow as pa
 
+from k2app.blocking import STUCK
 from k2app.errors import K2Error, OperatorError, TransientError
 from k2app.lake import object_store
 from k2app.query.reading.deadlines import Deadlines
@@ -39,6 +42,18 @@ MOST_NICE = 19
 
 INTERRUPT_EVERY_S = 0.02
 """Seconds between interrupts of a query that has to stop."""
+
+STUCK_AFTER_S = 2.0
+"""Seconds after which a query that has to stop, and has not, is taken to wait for a network: none interrupts that."""
+
+COME_BACK_S = 5.0
+"""Seconds after which it is worth to ask a lake again that does not answer."""
+
+LOOK_EVERY_S = 0.1
+"""Seconds between looks whether a query that runs when the program ends has ended, or waits for a network."""
+
+CLOSE_WITHIN_S = 5.0
+"""Seconds that queries which wait for a network get to end when the program does."""
 
 
 class TooBusyError(TransientError):
@@ -63,6 +78,9 @@ class Session:
         self._ended = threading.Event()
         self._closing = threading.Lock()
         self._due_s: float | None = None
+        self._thread: threading.Thread | None = None
+        self.when_stuck: Callable[[], None] = _nothing
+        """Called, once, when it has to stop and does not: nobody should wait for it any more."""
 
     def fetch(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and take all of its rows.
@@ -103,14 +121,26 @@ class Session:
     def stop(self, why: K2Error) -> None:
         """Stop the query and wait until it has ended. The first reason counts."""
         self._stopped_by = self._stopped_by or why
+        stuck_s = time.monotonic() + STUCK_AFTER_S
         while not self._ended.wait(INTERRUPT_EVERY_S):
             with self._closing:
                 if not self._ended.is_set():
                     self._cursor.interrupt()
+            if time.monotonic() > stuck_s:
+                self._give_up()
+                stuck_s = math.inf
+
+    def _give_up(self) -> None:
+        with self._closing:
+            if self._thread is not None and not self._ended.is_set():
+                # The end of the program does not wait for it either.
+                self._thread.name = f"{STUCK}-{self._thread.name}"
+        self.when_stuck()
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Do the work, and give the cursor back."""
         self.resume()
+        self._thread, name = threading.current_thread(), threading.current_thread().name
         try:
             self.check()
             return work(self)
@@ -118,6 +148,7 @@ class Session:
             with self._closing:
                 self._ended.set()
                 self._cursor.close()
+                self._thread.name = name
 
     def pause(self) -> None:
         """Stop the clock while somebody else is awaited: the reader of a stream."""
@@ -139,16 +170,25 @@ class Session:
         self.stop(QueryTimeoutError(message, retry_after_s=limit_s))
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Running(Generic[T]):
-    """A query that was handed in."""
+    """A query that was handed in.
+
+    Its future ends in time even where its thread does not: a thread that waits for a network cannot be stopped.
+    """
 
     future: Future[T]
     session: Session
+    thread: Future[T]
+    """Ends with the thread."""
 
     def cancel(self) -> None:
         """Stop it; returns at once. Its future ends with QueryCancelledError, or is cancelled."""
-        if not self.future.cancel():
+        if not self.thread.cancel():
             why = QueryCancelledError("the client went away")
             threading.Thread(target=self.session.stop, args=(why,), daemon=True).start()
 
@@ -192,14 +232,14 @@ class Pool:
         """
         threads = self._streams if stream else self._queries
         session = Session(self._connection.cursor(), self._settings)
-        return Running(threads.submit(partial(self._run, session, work)), session)
+        return threads.submit(partial(self._run, session, work), session)
 
     def close(self) -> None:
         """Wait for the queries that run, throw away those that wait, close DuckDB."""
-        self._queries.close()
-        self._streams.close()
+        ended = self._queries.close() & self._streams.close()
         self._deadlines.close()
-        self._connection.close()
+        if ended:
+            self._connection.close()
 
     def _run(self, session: Session, work: Callable[[Session], T]) -> T:
         with self._deadlines.watching(session):
@@ -211,19 +251,72 @@ class _Threads:
 
     def __init__(self, running: int, queued_each: int, what: str, begin: Callable[[], None]) -> None:
         self._threads = ThreadPoolExecutor(running, thread_name_prefix=what, initializer=begin)
+        self._running = running
         self._places = threading.BoundedSemaphore(running * (1 + queued_each))
         waiting = f"{running * queued_each} {what} wait" if queued_each else f"{running} {what} are open"
         self._busy = f"{waiting} already; come back later"
+        self._handed_in: set[Running[Any]] = set()
+        self._stuck: set[Running[Any]] = set()
+        self._lock = threading.Lock()
 
-    def submit(self, work: Callable[[], T]) -> Future[T]:
+    def submit(self, work: Callable[[], T], session: Session) -> Running[T]:
+        if len(self._stuck) >= self._running:
+            raise _no_answer()
         if not self._places.acquire(blocking=False):
             raise TooBusyError(self._busy)
-        future = self._threads.submit(work)
-        future.add_done_callback(lambda _: self._places.release())
-        return future
+        running = Running[T](Future(), session, self._threads.submit(work))
+        session.when_stuck = partial(self._give_up, running)
+        with self._lock:
+            self._handed_in.add(running)
+        running.thread.add_done_callback(lambda _: self._end(running))
+        return running
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    def close(self) -> bool:
+        """Whether all of them have ended; those that wait for a network may not have."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while left := self._handed_in_but(self._stuck):
+            wait(left, LOOK_EVERY_S)
+        return not wait(self._handed_in_but(set()), CLOSE_WITHIN_S).not_done
+
+    def _handed_in_but(self, others: set[Running[Any]]) -> set[Future[Any]]:
+        with self._lock:
+            return {running.thread for running in self._handed_in - others}
+
+    def _end(self, running: Running[Any]) -> None:
+        with self._lock:
+            self._handed_in.discard(running)
+            self._stuck.discard(running)
+        self._places.release()
+        with suppress(InvalidStateError):  # given up before
+            _hand_on(running.thread, running.future)
+
+    def _give_up(self, running: Running[Any]) -> None:
+        """Let nobody wait for a query that does not end; if no thread is left, for none that waits for one."""
+        with self._lock:
+            if running not in self._handed_in:
+                return
+            self._stuck.add(running)
+            none_left = len(self._stuck) >= self._running
+            waiting = self._handed_in - self._stuck if none_left else set()
+        for one in (running, *waiting):
+            with suppress(InvalidStateError):  # it has just ended
+                one.future.set_exception(_no_answer())
+            one.thread.cancel()
+
+
+def _no_answer() -> TransientError:
+    return TransientError(
+        "the lake (catalog or warehouse) does not answer; come back later", retry_after_s=COME_BACK_S
+    )
+
+
+def _hand_on(thread: Future[T], future: Future[T]) -> None:
+    if thread.cancelled():
+        future.cancel()
+    elif (error := thread.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(thread.result())
 
 
 def _step_back(nice: int) -> None:

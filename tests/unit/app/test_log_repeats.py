@@ -46,3 +46,18 @@ def test_memory_is_bounded():
     repeats = Repeats()
     assert 3 * LINES == len(written(repeats, "aiokafka", *map(str, range(3 * LINES))))
     assert len(repeats._seen) <= LINES
+
+
+def test_attempts_that_are_numbered_are_one_line(clock):
+    """Lines of structlog, which differ by the number of the attempt: the next one that comes says how many did not."""
+    repeats = Repeats()
+
+    def comes(number: int) -> dict | None:
+        line = {"event": "retry_scheduled", "retry_num": number}
+        record = logging.LogRecord("stamina", logging.WARNING, "", 0, line, (), None)
+        return record.msg if repeats.filter(record) else None
+
+    assert {"event": "retry_scheduled", "retry_num": 1} == comes(1)
+    assert [None, None] == [comes(2), comes(3)]
+    clock.now = AGAIN_AFTER_S
+    assert {"event": "retry_scheduled", "retry_num": 4, "times_since": 2} == comes(4)

@@ -1,0 +1,144 @@
+"""A flush that fails takes with it what was read after it: nothing that follows a hole is tried."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+
+import schemas
+from k2app.errors import CommitUnknownError, FencedError, TransientError
+from k2app.ingest.partition import Partition
+from k2app.ingest.schema_cache import SchemaCache
+from k2app.ingest.service import Ingest, Parts
+from k2app.lake.tables import Name
+from k2app.market.sequence_states import States
+from k2app.metrics import Metrics
+from k2app.settings import FlushSettings
+from k2app.stream.batches import BatchPositions
+from tests.pipeline.homes import counting, trades
+from tests.unit.ingest.ingest_messages import LOG, batch_of, messages, source
+
+HERE = TP(source().topic.name, 0)
+
+WITHIN_S = 10.0
+"""Deadline of each step: only a hang meets it."""
+
+
+class Log:
+    """A log of one partition, read by hand."""
+
+    def __init__(self):
+        self.positions = BatchPositions()
+
+    async def earliest_offsets(self, *partitions):
+        return dict.fromkeys(partitions, 0)
+
+    def highwater(self, _tp):
+        return 0
+
+    def next_batch(self, values):
+        """These values, where the partition is read now."""
+        ((_, position, epoch),) = self.positions.ready()
+        batch = replace(batch_of(values, first=position), position=position, epoch=epoch)
+        assert self.positions.fetched(batch)
+        return batch
+
+
+class EmptyLake:
+    """Restores partitions of a lake that has nothing."""
+
+    async def restore(self, wanted):
+        return [Partition(LOG, one, number, 0, States.empty(), 0, 30) for one, number in wanted]
+
+    def past(self, _part):
+        return None
+
+
+class Registry:
+    """Knows the newest schema of trades, under every id."""
+
+    def schema(self, _id):
+        return schemas.newest("trade")
+
+
+class Lake:
+    """Takes flushes, or fails with `error` once it is told to answer."""
+
+    trouble = None
+
+    def __init__(self, error):
+        self.error = error
+        self.sent = []
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def flush(self, _buffer, cuts):
+        self.sent += [(cut.range.start, cut.range.end) for cut in cuts]
+        self.asked.set()
+        await self.answers.wait()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FencedError("another was here"), TransientError("no answer"), CommitUnknownError("no answer")],
+    ids=["fenced", "transient", "unknown"],
+)
+async def test_flush_that_waited_behind_a_failed_one_is_not_tried(error):
+    """Partitions are given up, and their last flush fails: what follows it would begin beyond the lake's end."""
+    log, lake, crashes = Log(), Lake(error), []
+    ingest = ingest_into(lake, crashes)
+    ingest.start(log)
+    try:
+        await ingest.assign([HERE])
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        first = asyncio.create_task(ingest.revoke([HERE]))
+        await asyncio.wait_for(lake.asked.wait(), WITHIN_S)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 3, first=6)))), acknowledge)
+        second = asyncio.create_task(ingest.flush())
+        await asyncio.sleep(0)
+        lake.answers.set()
+        await asyncio.wait_for(asyncio.gather(first, second), WITHIN_S)
+        assert [(0, 5)] == lake.sent
+
+        lake.error = None
+        await ingest.assign([HERE])
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 8)))), acknowledge)
+        await ingest.flush()
+        assert [(0, 5), (0, 8)] == lake.sent
+        assert [] == crashes
+    finally:
+        await ingest.stop()
+
+
+def ingest_into(lake, crashes):
+    async def crash(error):
+        crashes.append(error)
+
+    return Ingest(
+        Parts(
+            Name.TRADES,
+            {HERE.topic: source()},
+            FlushSettings(max_rows=1_000_000, interval_s=3_600.0),
+            SchemaCache(Registry()),
+            lake,
+            EmptyLake(),
+            Metrics(CollectorRegistry()),
+            crash,
+        )
+    )
+
+
+async def acknowledge():
+    """What is acknowledged is not looked at here."""
+
+
+async def until(holds):
+    """Let the ingest go on until something holds."""
+    async with asyncio.timeout(WITHIN_S):
+        while not holds():  # noqa: ASYNC110 - the ingest has no event for it
+            await asyncio.sleep(0.001)
