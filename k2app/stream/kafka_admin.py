@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from k2app.errors import OperatorError
@@ -27,7 +29,33 @@ LOOK_S = 0.05
 BROKERS_CHOICE = -1
 """Replication factor: what the cluster is configured to give (Source: KIP-464)."""
 
+KEEPING = ("cleanup.policy", "min.insync.replicas", "retention.ms")
+"""Settings of a topic that say whether a record stays."""
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TopicKeeping:
+    """How a topic keeps its records.
+
+    Parameters
+    ----------
+    replicas
+        Copies of the partition that has the fewest.
+    min_insync
+        Copies that must confirm before `acks=all` is met.
+    compacted
+        Whether only the newest record of a key stays.
+    retention_ms
+        Milliseconds after which records go; -1: never.
+    """
+
+    name: str
+    replicas: int
+    min_insync: int
+    compacted: bool
+    retention_ms: int
 
 
 class KafkaAdmin:
@@ -92,6 +120,36 @@ class KafkaAdmin:
 
         return self._ask(ask) if names else {}
 
+    def keeping(self, names: Sequence[str]) -> list[TopicKeeping]:
+        """How the topics `names` keep their records; a topic that is not there is left out."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> list[TopicKeeping]:
+            described: list[dict[str, Any]] = await admin.describe_topics(list(names))
+            replicas = {
+                one["topic"]: min(len(part["replicas"]) for part in one["partitions"])
+                for one in described
+                if not one["error_code"]
+            }
+            resources = [
+                ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(KEEPING)) for name in replicas
+            ]
+            return [
+                _keeping(one, replicas[one["resource_name"]])
+                for answer in await admin.describe_configs(resources)
+                for one in answer.to_object()["resources"]
+                if not one["error_code"]
+            ]
+
+        return self._ask(ask) if names else []
+
+    def broker_count(self) -> int:
+        """How many brokers the cluster has."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> int:
+            return len((await admin.describe_cluster())["brokers"])
+
+        return self._ask(ask)
+
     def group_members(self, group: str) -> int:
         """How many consumers a group has."""
 
@@ -131,6 +189,17 @@ async def _until_answered(
             if not error.retriable:
                 raise
             await asyncio.sleep(LOOK_S)
+
+
+def _keeping(described: dict[str, Any], replicas: int) -> TopicKeeping:
+    found = {entry["config_names"]: entry["config_value"] for entry in described["config_entries"]}
+    return TopicKeeping(
+        described["resource_name"],
+        replicas,
+        int(found["min.insync.replicas"]),
+        "compact" in found["cleanup.policy"],
+        int(found["retention.ms"]),
+    )
 
 
 async def _create(admin: AIOKafkaAdminClient, name: str, partitions: int, *, compacted: bool) -> bool:

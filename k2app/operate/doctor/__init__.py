@@ -6,7 +6,7 @@
     doctor     every check, in order          floors    whether log and lake still belong together
     machine    Python, packages, disk         queries   DuckDB on the lake's newest file
     log        log, topics, workers           web       the port, the server on it, its keys
-    registry   schemas under their subjects
+    kafka      whether its topics keep records        registry  schemas under their subjects
 
 Every check only looks; the one that writes (a file of some bytes into the warehouse) takes it away again.
 """

@@ -78,7 +78,18 @@ def _log(settings: Settings, served: Topics, logs: list[_Log]) -> Iterator[Findi
     with viewed(settings) as log:
         yield from look_at_log(log, served, settings.log_url)
         logs.append(_Log(log.log_id, log.bounds(served.by_name)))
+    if is_kafka(settings):
+        yield from _kafka(settings, served)
     yield from look_at_workers(workers(settings))
+
+
+def _kafka(settings: Settings, served: Topics) -> Iterator[Finding]:
+    from k2app.operate.doctor.kafka import look_at_keeping  # noqa: PLC0415 - only where Kafka is used
+    from k2app.stream.kafka_admin import KafkaAdmin  # noqa: PLC0415 - as above
+    from k2app.stream.kafka_cluster import cluster_of  # noqa: PLC0415 - as above
+
+    admin = KafkaAdmin(cluster_of(settings))
+    yield from look_at_keeping(admin.keeping(list(served.by_name)), admin.broker_count(), served)
 
 
 def _registry(settings: Settings, served: Topics) -> Iterator[Finding]:

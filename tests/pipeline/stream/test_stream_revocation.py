@@ -81,7 +81,7 @@ async def test_resubscription_reads_every_record_once(home):
 async def test_buffer_is_dropped_at_the_deadline_and_read_again(home, step):
     """A writer too slow for the deadline holds nobody up; what it lands late fences, and nothing is there twice."""
     home.publish(trades(NUMBERS))
-    async with running(home, flush=HELD | {"revoke_within_s": 0.2}) as app:
+    async with running(home, flush=HELD | {"revoke_within_s": 2}) as app:
         await read_all(app)
         gate = Gate(writer_of(app), step)
         begun = time.monotonic()
@@ -145,7 +145,7 @@ async def test_stop_commits_what_is_buffered(home):
 async def test_stop_past_the_deadline_leaves_the_rows_to_the_next_start(home):
     """A writer that hangs does not keep the worker from ending; the next one reads what was dropped."""
     home.publish(trades(NUMBERS))
-    async with running(home, flush=HELD | {"revoke_within_s": 0.2}) as app:
+    async with running(home, flush=HELD | {"revoke_within_s": 2}) as app:
         await read_all(app)
         gate = Gate(writer_of(app), "stage")
         stopping = asyncio.ensure_future(app.stop())
