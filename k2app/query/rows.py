@@ -14,7 +14,7 @@ from k2app.query.answers.page import Key, from_cursor, to_cursor
 from k2app.query.answers.result import Notice, Result
 from k2app.query.answers.stream import BATCH_ROWS, Stream, result_to_stream
 from k2app.query.gaps.notices import gap_notices
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal, has_any, within
+from k2app.query.reading.filters import Filter, Term, any_of, between, has_any, named, within
 from k2app.query.reading.first_rows import FirstRows
 from k2app.query.reading.ordered import ordered
 from k2app.query.reading.ordering import ORDER
@@ -51,8 +51,7 @@ class _Page:
         """Every row of the range, on whichever page."""
         asked = self.request
         return (
-            *any_of("symbol", asked.symbol),
-            *equal("exchange", asked.exchange),
+            *named(asked.symbol, asked.exchange),
             *between("timestamp", asked.start, asked.end),
             # Copies of a record are equal in all of these: none is told from the others.
             *has_any("conditions", asked.conditions),
@@ -240,7 +239,7 @@ def _notices(
     reader: Reader, page: _Page, judged: Judgement, shown: pa.Table, *, complete: bool
 ) -> tuple[Notice, ...]:
     asked = page.request
-    names = (*any_of("symbol", asked.symbol), *equal("exchange", asked.exchange))
+    names = named(asked.symbol, asked.exchange)
     gaps = gap_notices(reader, page.found, page.table, names, asked.start, asked.end)
     absent = unknown_notices(reader, page.found, page.table, set(asked.symbol), shown) if complete else ()
     return (*committed_notice(page.found, page.table), *_hidden(reader, page, judged), *gaps, *absent)

@@ -25,7 +25,7 @@ from k2app.query.decimals import NEWEST_PRICE, type_of
 from k2app.query.gaps.notices import gap_notices
 from k2app.query.reading.bounds import Known
 from k2app.query.reading.file_bounds import file_bounds
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal
+from k2app.query.reading.filters import Filter, Term, between, named
 from k2app.query.reading.reader import GAPS, PAGE_OR_STREAM, TRADES, Reader
 from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.reading.visibility import committed_notice, judge, retracted_notice
@@ -104,7 +104,7 @@ class _Asked:
 
     @property
     def names(self) -> Filter:
-        return (*any_of("symbol", self.request.symbol), *equal("exchange", self.request.exchange))
+        return named(self.request.symbol, self.request.exchange)
 
     @property
     def scope(self) -> Filter:

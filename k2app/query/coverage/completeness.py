@@ -17,7 +17,7 @@ from k2app.query.answers.result import Notice, Result
 from k2app.query.coverage.numbering import Numbers, count_numbers
 from k2app.query.coverage.requests import CompletenessRequest
 from k2app.query.gaps.counts import count_gaps
-from k2app.query.reading.filters import Filter, Term, any_of, equal
+from k2app.query.reading.filters import Filter, Term, any_of, equal, named
 from k2app.query.reading.reader import GAPS, Reader
 from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.reading.visibility import DUPLICATE, Judgement, judge, retracted_notice
@@ -105,7 +105,7 @@ class _Asked:
 
     @property
     def names(self) -> Filter:
-        return (*any_of("symbol", self.request.symbol), *equal("exchange", self.request.exchange))
+        return named(self.request.symbol, self.request.exchange)
 
     @property
     def dates(self) -> Filter:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from k2app.query.answers.result import Result
 from k2app.query.coverage.inventory import TIME, counts
 from k2app.query.coverage.requests import RangeRequest
-from k2app.query.reading.filters import any_of, equal
+from k2app.query.reading.filters import named
 from k2app.query.reading.reader import QUOTES, TRADES, Reader
 from k2app.query.reading.visibility import retracted_notice
 from k2app.query.rows import duplicates_notice, unknown_notices
@@ -32,7 +32,7 @@ def read_range(reader: Reader, request: RangeRequest) -> Result:
     """Read first and last event times."""
     tables = (TRADES, QUOTES) if request.data_type is None else (request.data_type,)
     found = reader.snapshots.resolve(tables, (), request, include_retracted=request.include_retracted)
-    terms = (*any_of("symbol", request.symbol), *equal("exchange", request.exchange))
+    terms = named(request.symbol, request.exchange)
     counted = {table: counts(reader, found, table, terms) for table in tables}
     rows = [
         {

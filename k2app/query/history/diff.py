@@ -15,7 +15,7 @@ from k2app.lake.tables import SPECS, Name
 from k2app.lake.tag_records import NAME as TAG
 from k2app.query.answers.result import Notice, Result
 from k2app.query.history.requests import DiffRequest
-from k2app.query.reading.filters import Filter, any_of, equal, quoted, where
+from k2app.query.reading.filters import Filter, named, quoted, where
 from k2app.query.reading.reader import GAPS, LOADS, Reader
 from k2app.query.reading.snapshots import SnapshotSet
 from k2app.query.requests import Request, make
@@ -110,7 +110,7 @@ def _added(
     reader: Reader, before: SnapshotSet, after: SnapshotSet, name: str, request: DiffRequest
 ) -> tuple[pa.Table, int]:
     """Rows of the answer for one table, and how many rows are gone from it."""
-    terms = (*any_of("symbol", request.symbol), *equal("exchange", request.exchange))
+    terms = named(request.symbol, request.exchange)
     old = {file.location for file in reader.files(before, name, terms)}
     new = {file.location for file in reader.files(after, name, terms)}
     if new == old:

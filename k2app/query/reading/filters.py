@@ -124,6 +124,11 @@ def equal(column: str, value: Scalar | None) -> Filter:
     return () if value is None else (Term(column, "=", value),)
 
 
+def named(symbols: Iterable[str], exchange: str | None) -> Filter:
+    """Rows of these symbols and this exchange; of all of them where none is given."""
+    return (*any_of("symbol", symbols), *equal("exchange", exchange))
+
+
 def between(column: str, start_us: int | None, end_us: int | None) -> Filter:
     """`column` in `[start, end)`; None: open on that side."""
     bounds: tuple[tuple[Operator, int | None], ...] = ((">=", start_us), ("<", end_us))

@@ -47,7 +47,7 @@ from k2app.query.answers.result import Notice
 from k2app.query.answers.stream import Stream
 from k2app.query.gaps.gaps import Gap, open_gaps
 from k2app.query.reading import ordered
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal
+from k2app.query.reading.filters import Filter, Term, any_of, between, named
 from k2app.query.reading.ordering import ORDER
 from k2app.query.reading.reader import GAPS, Reader
 from k2app.query.reading.snapshots import SnapshotSet
@@ -255,7 +255,7 @@ def _question(request: ReplayRequest) -> list[object]:
 
 
 def _names(request: ReplayRequest) -> Filter:
-    return (*any_of("symbol", request.symbol), *equal("exchange", request.exchange))
+    return named(request.symbol, request.exchange)
 
 
 def _scope(request: ReplayRequest) -> Filter:

@@ -13,7 +13,7 @@ from k2app.lake.tables import SPECS, Name
 from k2app.query.answers.page import Key, from_cursor, to_cursor
 from k2app.query.answers.result import Notice, Result
 from k2app.query.gaps.notices import gap_notices
-from k2app.query.reading.filters import Filter, Term, any_of, between, equal
+from k2app.query.reading.filters import Filter, Term, between, named
 from k2app.query.reading.first_rows import FirstRows
 from k2app.query.reading.ordering import ORDER
 from k2app.query.reading.reader import GAPS, PAGE_OR_STREAM, QUOTES, TRADES, Reader
@@ -100,7 +100,7 @@ class _Asked:
 
     @property
     def names(self) -> Filter:
-        return (*any_of("symbol", self.request.symbol), *equal("exchange", self.request.exchange))
+        return named(self.request.symbol, self.request.exchange)
 
     @property
     def scope(self) -> Filter:
