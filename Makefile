@@ -35,7 +35,7 @@ test: setup ## Every test that needs nothing outside the repository
 services: setup ## Tests on real servers (Kafka, registry, S3, PostgreSQL, REST catalog); installs what is missing (as root)
 	tests/services/install.sh
 	$(BIN)/python -m tests.services.artifacts
-	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m services tests/services
+	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m "services and not storm" tests/services
 
 outage: setup ## Ten minutes without S3 while production goes on: the worker's memory over time, nothing lost
 	$(BIN)/python -m tests.services.lakes.outage
@@ -48,6 +48,7 @@ crash: setup ## The long storm: a million rows, the worker killed 100 times
 
 storm: setup ## The long storm on a real Kafka: three workers hit 60 times, brokers lost (needs Java; half an hour)
 	$(BIN)/python -m tests.services.artifacts
+	$(BIN)/python -m pytest -m storm tests/services
 	$(BIN)/python -m tests.services.storm
 
 check: setup ## Formatting, lint, types, import rules

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import urlsplit
@@ -13,15 +13,16 @@ from urllib.parse import urlsplit
 import pytest
 
 import schemas
-from k2app.errors import OperatorError
+from k2app.errors import OperatorError, TransientError
 from k2app.lake.audit import completeness
 from k2app.lake.tables import Name
 from k2app.settings import RegistrySettings
+from k2app.stream.kafka_admin import KafkaAdmin
 from k2app.stream.registry import HttpRegistry
 from tests.pipeline.homes import counting, trades, wait_until
 from tests.services import servers
 from tests.services.fault_proxy import Proxy, fault_proxy
-from tests.services.kafka_homes import MarketHome, new_exchange
+from tests.services.kafka_homes import MarketHome, cluster_at, new_exchange
 from tests.services.servers import Listener, free_port
 
 RECOVERY_S = 240.0
@@ -37,6 +38,8 @@ class Net:
     registry_port: int
     direct_url: str
     folder: object
+    until_the_end: ExitStack
+    """Closed after the last test: whatever was started anew in one of them."""
 
     def mend(self) -> None:
         self.registry.lead_to(self.registry_port)
@@ -54,16 +57,25 @@ def lines(tmp_path_factory, registry_url):
         kafka = proxy.to("kafka", inner, outer)
         registry = proxy.to("registry", registry_port)
         listeners = [Listener("PROXIED", "PLAINTEXT", inner, outer)]
-        with servers.kafka(folder / "kafka", listeners) as direct_url:
-            yield Net(kafka, registry, registry_port, direct_url, folder / "kafka")
+        with servers.kafka(folder / "kafka", listeners) as direct_url, ExitStack() as stack:
+            yield Net(kafka, registry, registry_port, direct_url, folder / "kafka", stack)
 
 
 @pytest.fixture
 def net(lines):
     """All ways open, before and after."""
     lines.mend()
+    # A broker that comes back, and a proxy that was just mended, may close the first connections.
+    wait_until(lambda: kafka_answers(f"kafka://127.0.0.1:{lines.kafka.port}"), "Kafka, through the proxy")
     yield lines
     lines.mend()
+
+
+def kafka_answers(url: str) -> bool:
+    """Whether Kafka says who it is."""
+    with suppress(TransientError):
+        return bool(KafkaAdmin(cluster_at(url)).cluster_id())
+    return False
 
 
 @dataclass(frozen=True)
@@ -237,7 +249,7 @@ def started(here: Site) -> bool:
 def test_load_rides_an_outage_out(net, tmp_path, registry_url, fault):
     """Kafka goes away while a file is on its way, and comes back: every row is on the log once, in order."""
     rows = 6_000
-    with site(net, tmp_path, registry_url) as here, ExitStack() as stack:
+    with site(net, tmp_path, registry_url) as here:
         file = tmp_path / "trades.csv"
         text = [
             f"S{i % 3},2026-01-05T00:{i // 60 % 60:02}:{i % 60:02}Z,1,1,{i // 3 + 1}" for i in range(rows)
@@ -249,7 +261,7 @@ def test_load_rides_an_outage_out(net, tmp_path, registry_url, fault):
             loading(here.home, file, K2_LOAD_BLOCK_BYTES="4096", K2_WEB_ENABLED="false")
         )
         wait_until(lambda: sum(here.beside.ends().values()) > 0, "the first rows on the log")
-        strike(net, fault, stack)
+        strike(net, fault)
         wait_until(
             lambda: "Got error produce response" in load.printed(), "the load that noticed it", RECOVERY_S
         )
@@ -262,10 +274,10 @@ def test_load_rides_an_outage_out(net, tmp_path, registry_url, fault):
     assert_whole(here.beside, rows // 3)
 
 
-def strike(net: Net, fault: str, stack: ExitStack) -> None:
+def strike(net: Net, fault: str) -> None:
     if fault == "killed broker":
         servers.kill_kafka(net.folder)
-        stack.enter_context(servers.kafka_again(net.folder))
+        net.until_the_end.enter_context(servers.kafka_again(net.folder))
     else:
         kafka_fault(fault)(net)
 

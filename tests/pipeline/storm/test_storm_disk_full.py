@@ -169,7 +169,9 @@ def test_rejects_that_cannot_be_written_end_a_load(home, tmp_path):
         fill(load.pid, ROWS * 500)
         printed, _ = load.communicate(timeout=WORKER_S)
     assert 2 == load.returncode, printed
-    (sentence,) = printed.splitlines()
+    *progress, sentence = printed.splitlines()
+    # A load that takes long says every few seconds how far it is.
+    assert all(line.startswith((f"{file.name}: counting ", f"{file.name}: sending ")) for line in progress)
     assert sentence.startswith(f"k2: cannot write the rejects {home.path / 'rejects'}")
     before = sent(home)
     assert before < ROWS // 2
