@@ -249,7 +249,7 @@ def started(here: Site) -> bool:
 def test_load_rides_an_outage_out(net, tmp_path, registry_url, fault):
     """Kafka goes away while a file is on its way, and comes back: every row is on the log once, in order."""
     rows = 6_000
-    with site(net, tmp_path, registry_url) as here:
+    with site(net, tmp_path, registry_url) as here, ExitStack() as stack:
         file = tmp_path / "trades.csv"
         text = [
             f"S{i % 3},2026-01-05T00:{i // 60 % 60:02}:{i % 60:02}Z,1,1,{i // 3 + 1}" for i in range(rows)
