@@ -290,6 +290,7 @@ def loading(home: MarketHome, file, **environment: str):
         yield process
 
 
+@pytest.mark.storm
 def test_load_that_is_not_confirmed_ends_with_what_to_do(net, tmp_path, registry_url):
     """A cluster that stays away: the load ends by its deadline, says that part may be there, and does not hang."""
     with site(net, tmp_path, registry_url) as here:
