@@ -12,6 +12,9 @@ from tests.pipeline.homes import Home, stopped
 
 WORKER = Path(__file__).with_name("scarce_worker.py")
 
+FULL = ("sh", "-c", 'ulimit -S -f 0 && exec "$@"', "sh")
+"""Words before a command whose disk is full from its start."""
+
 
 def fill(pid: int, beyond_bytes: int = 0) -> None:
     """Let every write of a process beyond so many bytes of a file fail from now on; pipes go on."""

@@ -5,14 +5,13 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
-from functools import partial
 
 import pytest
 
 from k2app.faults import POINTS
 from tests.pipeline.homes import TRADES, WORKER_S, Home, counting, stopped, trades, wait_until
 from tests.pipeline.load.commands import LOAD, asx_trades
-from tests.pipeline.storm.disks import Printed, fill, free, scarce_worker
+from tests.pipeline.storm.disks import FULL, Printed, fill, free, scarce_worker
 from tests.pipeline.storm.scarce_worker import FILLED, LOGGED
 from tests.storm.comparison import differences
 from tests.storm.storm import committed, undisturbed
@@ -114,12 +113,11 @@ def file(tmp_path):
 
 def loader(home: Home, file, *, full: bool = False, block_bytes: int = 4_096) -> subprocess.Popen:
     return subprocess.Popen(
-        [*LOAD, str(file), *ASX],
+        [*(FULL if full else ()), *LOAD, str(file), *ASX],
         env=os.environ | home.environment | {"K2_LOAD_BLOCK_BYTES": str(block_bytes)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=partial(fill, 0) if full else None,  # noqa: PLW1509 - no threads here hold a lock it needs
     )
 
 
