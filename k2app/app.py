@@ -139,12 +139,13 @@ class K2App(faust.App):
         """Hand the batch partitions that are ours to their ingests; recovery of the tables is over by now."""
         ours = {tp for tp in self.consumer.assignment() if tp.topic in self.batch_topics}
         for ingest in self.ingests.values():
-            await ingest.assign(tp for tp in ours if tp.topic in ingest.sources)
+            await ingest.assign({tp for tp in ours if tp.topic in ingest.sources})
 
     async def _revoke(self, partitions: set[TP]) -> None:
+        self.tables.recovery.give_up()
         # All at once, as in `on_stop`: the group waits for the slowest.
         ingests = self.ingests.values()
-        await asyncio.gather(*(i.revoke(tp for tp in partitions if tp.topic in i.sources) for i in ingests))
+        await asyncio.gather(*(i.revoke({tp for tp in partitions if tp.topic in i.sources}) for i in ingests))
 
     async def log_ends(self) -> dict[TP, int]:
         """Offset after the last record of every batch partition, as of now."""

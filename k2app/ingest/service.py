@@ -8,7 +8,7 @@ answer, when partitions are revoked. Then every partition is restored from the l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,22 +111,21 @@ class Ingest:
         self._stopping = False
         self._spawn(self._tick())
 
-    async def assign(self, partitions: Iterable[TP]) -> None:
+    async def assign(self, partitions: set[TP]) -> None:
         """Take partitions over: restore them from the lake, then read them. Returns at once."""
         self._wanted = set(partitions)
         if self._wanted:
             self._spawn(self._restore())
 
-    async def revoke(self, partitions: Iterable[TP]) -> None:
+    async def revoke(self, partitions: set[TP]) -> None:
         """Give partitions up: flush what is buffered, or drop it by the deadline; it will be read again."""
-        gone = set(partitions)
-        self._wanted -= gone
+        self._wanted -= partitions
         if self._log is None:
             return
         if self.uncommitted:
             await self._flush_within(self._parts.settings.revoke_within_s)
         async with self._turn:
-            self._forget(gone)
+            self._forget(partitions)
 
     async def stop(self) -> None:
         """Flush what is buffered, or drop it by the deadline, and end."""

@@ -77,6 +77,26 @@ async def test_resubscription_reads_every_record_once(home):
     judged_once(home)
 
 
+async def test_recovery_that_ends_while_partitions_are_given_up_hands_nothing_out(home):
+    """Faust says that it is complete all the same; partitions are read once they are dealt out, and not before."""
+    home.publish(trades(NUMBERS))
+    async with running(home, flush=HELD) as app:
+        await read_all(app)
+        ingest, handed_out = trades_of(app), []
+
+        async def end_recovery(*_, **__):
+            await app.tables.recovery.on_recovery_completed(app.consumer_generation_id)
+            handed_out.append(set(ingest._wanted))
+
+        app.on_partitions_revoked.connect(end_recovery)
+        await resubscribe(app)
+        assert [set()] == handed_out
+        home.publish(trades(SEQUEL))
+        await until(lambda: ingest.reading and ingest._partitions, "assigned again")
+        await flushed_all(app)
+    judged_once(home)
+
+
 @pytest.mark.parametrize("step", ["stage", "commit_main"])
 async def test_buffer_is_dropped_at_the_deadline_and_read_again(home, step):
     """A writer too slow for the deadline holds nobody up; what it lands late fences, and nothing is there twice."""

@@ -92,10 +92,10 @@ async def test_flush_that_waited_behind_a_failed_one_is_not_tried(error):
     ingest = ingest_into(lake, crashes)
     ingest.start(log)
     try:
-        await ingest.assign([HERE])
+        await ingest.assign({HERE})
         await until(lambda: ingest.reading)
         await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
-        first = asyncio.create_task(ingest.revoke([HERE]))
+        first = asyncio.create_task(ingest.revoke({HERE}))
         await asyncio.wait_for(lake.asked.wait(), WITHIN_S)
         await ingest.accept(log.next_batch(messages(trades(counting(1, 3, first=6)))), acknowledge)
         second = asyncio.create_task(ingest.flush())
@@ -105,7 +105,7 @@ async def test_flush_that_waited_behind_a_failed_one_is_not_tried(error):
         assert [(0, 5)] == lake.sent
 
         lake.error = None
-        await ingest.assign([HERE])
+        await ingest.assign({HERE})
         await until(lambda: ingest.reading)
         await ingest.accept(log.next_batch(messages(trades(counting(1, 8)))), acknowledge)
         await ingest.flush()
