@@ -260,16 +260,18 @@ class Ingest:
 
     async def _last_flush(self) -> None:
         try:
-            await self._flush()
+            await self._flush(last=True)
         except VOID as error:
             logger.warning("flush_failed", table=str(self.name), error=str(error))
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, last: bool = False) -> None:
+        """Commit what is buffered; after the `last` one nothing is, until the partitions are forgotten."""
         async with self._flushing:
             if self._void:
                 return
             async with self._turn:
-                self._flush_due = False
+                # What is read from here on may be somebody else's to commit by the time it could be.
+                self._flush_due, self._void = False, last
                 buffer, self._buffer = self._buffer, Buffer(self.name)
                 cuts = [cut for part in self._partitions.values() if (cut := part.cut()) is not None]
             if not cuts:

@@ -42,8 +42,8 @@ class Pace:
     """Seconds after which a commit is given up: twenty workers at 0.1 s a commit conflict for seconds, not minutes."""
     first_wait_s: float = 0.05
     """Seconds before the second attempt; doubles with each. About the time of one commit."""
-    longest_wait_s: float = 2.0
-    """Most seconds between two attempts."""
+    longest_wait_s: float = 0.5
+    """Most seconds between two attempts: who waits longer than the others take for a commit comes too late again."""
     jitter_s: float = 0.1
     """Up to so many seconds are added at random, so that writers that collided once do not again."""
 

@@ -215,16 +215,19 @@ class Writer:
             self._commit(staged, name, lambda table: self._side_addition(staged, name, table))
 
     def _commit(self, staged: Staged, name: Name, decide: Callable[[Table], Addition | None]) -> Outcome:
-        part = staged.parts[name]
+        def keep() -> None:
+            # The part of now: an attempt may have written the files anew, without what was there already.
+            staged.parts[name].keep()
+
         commit = Commit(
-            lambda: self._load(name), staged.flush.commit_id, self._pace, part.keep, self._note_trouble
+            lambda: self._load(name), staged.flush.commit_id, self._pace, keep, self._note_trouble
         )
         try:
             outcome = commit.run(decide)
         except (FencedError, OperatorError):
             discard(staged)
             raise
-        part.keep()
+        keep()
         return outcome
 
     def _side_addition(self, staged: Staged, name: Name, table: Table) -> Addition | None:

@@ -194,6 +194,41 @@ def test_fenced_after_its_dead_letters_landed_deletes_only_what_is_not_committed
         assert referenced(table_of(name)) == parquet_files(table_of(name))
 
 
+def dead_letters_of_a_flush_cut_short(who):
+    """One is in the lake: a flush that has it and more writes its file anew, without it."""
+    who.commit_dead_letters(who.stage(flush(span(0, 10), dead=(2,))))
+
+
+def test_fenced_after_what_was_left_of_its_dead_letters_landed_deletes_none_of_them(
+    catalog, settings, who, table_of
+):
+    """The file that was written anew is the table's from then on."""
+    dead_letters_of_a_flush_cut_short(who)
+    slow = writer(catalog, settings)
+    staged = slow.stage(flush(span(0, 20), dead=(2, 12)))
+    slow.commit_dead_letters(staged)
+    commit(who, flush(span(0, 10), dead=(2,)))
+    with pytest.raises(FencedError):
+        slow.commit_main(staged)
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [2, 12]
+    assert referenced(table_of(Name.DEAD_LETTERS)) == parquet_files(table_of(Name.DEAD_LETTERS))
+
+
+def test_fenced_after_what_was_left_of_its_dead_letters_may_have_landed_deletes_none_of_them(
+    catalog, settings, who, table_of
+):
+    """As of any other commit in doubt."""
+    dead_letters_of_a_flush_cut_short(who)
+    doubtful = Faulty(catalog, (True, TimeoutError()), *[(False, TimeoutError())] * 99)
+    slow = writer(doubtful, settings, pace=HOPELESS)
+    staged = slow.stage(flush(span(0, 20), dead=(2, 12)))
+    slow.commit_dead_letters(staged)
+    commit(who, flush(span(0, 10), dead=(2,)))
+    with pytest.raises(FencedError):
+        slow.commit_main(staged)
+    assert offsets(table_of(Name.DEAD_LETTERS)) == [2, 12]
+
+
 @pytest.mark.parametrize("error", UNKNOWN, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("landed", [True, False])
 def test_unknown_outcome_is_resolved_to_exactly_one_commit(catalog, settings, table_of, error, landed):
