@@ -10,6 +10,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from k2app.lake.commit import Pace
 from k2app.lake.floors import Fingerprint, Range
 from k2app.lake.tables import Name
+from k2app.lake.turns import Turns
 from k2app.lake.writer import Flush, Writer
 from tests.lake_rows import LOG, MONDAY_US, TOPIC, dead_letters, gaps, trades
 
@@ -17,8 +18,9 @@ QUICK = Pace(within_s=5.0, first_wait_s=0.01, longest_wait_s=0.05, jitter_s=0.01
 
 
 def writer(catalog, settings, main=Name.TRADES, pace=QUICK):
-    ticks = count(MONDAY_US)
-    return Writer(catalog, settings, main, lambda: next(ticks), pace=pace)
+    """A writer that waits for nobody's turn: in tests, writers are to meet."""
+    ticks, turns = count(MONDAY_US), Turns(settings.catalog_uri, wait_s=0.0)
+    return Writer(catalog, settings, main, lambda: next(ticks), pace=pace, turns=turns)
 
 
 def span(start, end, *, partition=0, skipped=0, hole=None, topic=TOPIC, log_id=LOG):

@@ -16,7 +16,9 @@ if the request is still on its way: whichever of the two lands second fails its 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import stamina
 from pyiceberg.exceptions import CommitFailedException
@@ -24,7 +26,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
-from pyiceberg.table.update import TableUpdate, update_table_metadata
+from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate, update_table_metadata
 
 from k2app import logs
 from k2app.errors import CommitUnknownError, TransientError
@@ -32,6 +34,9 @@ from k2app.lake.catalog import reading
 from k2app.lake.files import delete_paths
 from k2app.lake.floors import lineage_of, summary_of
 from k2app.lake.lineage import COMMIT_ID
+
+MILLISECOND_US = 1_000
+"""Microseconds of a millisecond: Iceberg times snapshots in these."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ Decide = Callable[[Table], Addition | None]
 """Says what to add to a table in this state; None: nothing. Raises `FencedError` to stop."""
 
 
+Step = Literal["attempt", "conflict", "doubt"]
+"""What happened to a commit: it was tried, another one came first, its outcome is not known."""
+
+
 class _AgainError(Exception):
     """Go round."""
 
@@ -101,6 +110,12 @@ class Commit:
         Called before anything else when an attempt's outcome is unknown: its data files must never be deleted.
     on_trouble
         Called with what went wrong when it is going to be tried again, with None when it has gone well.
+    not_before_us
+        Time that its snapshot carries at least, UTC microseconds.
+    on_step
+        Called at every step that is worth counting.
+    turn
+        Held during each attempt.
     """
 
     def __init__(
@@ -110,12 +125,18 @@ class Commit:
         pace: Pace,
         on_doubt: Callable[[], None],
         on_trouble: Callable[[str | None], None] | None = None,
+        not_before_us: int = 0,
+        on_step: Callable[[Step], None] | None = None,
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._load = load
+        self._turn = turn
         self._commit_id = commit_id
         self._pace = pace
         self._on_doubt = on_doubt
         self._on_trouble = on_trouble or (lambda _: None)
+        self._on_step = on_step or (lambda _: None)
+        self._not_before_ms = -(-not_before_us // MILLISECOND_US)
         self._in_doubt = False
         self._manifests: dict[int, list[str]] = {}
 
@@ -141,7 +162,8 @@ class Commit:
 
     def _watched(self, decide: Decide) -> Outcome:
         try:
-            outcome = self._attempt(decide)
+            with self._turn():
+                outcome = self._attempt(decide)
         except _AgainError as error:
             # A conflict is no trouble: others commit.
             self._on_trouble(None if isinstance(error.__cause__, CommitFailedException) else str(error))
@@ -153,6 +175,7 @@ class Commit:
         return outcome
 
     def _attempt(self, decide: Decide) -> Outcome:
+        self._on_step("attempt")
         table = self._load()
         landed = find_commit(table, self._commit_id)
         if landed is not None:
@@ -169,6 +192,7 @@ class Commit:
     def _stage(self, table: Table, addition: Addition) -> Transaction:
         """Write manifests and manifest list; the table itself is not touched yet."""
         transaction = _Transaction(table)
+        transaction.not_before_ms = max(self._not_before_ms, after_ms(table.metadata))
         if addition.properties:
             transaction.set_properties(dict(addition.properties))
         summary = {**addition.summary, COMMIT_ID: self._commit_id}
@@ -187,12 +211,14 @@ class Commit:
         try:
             return transaction.commit_transaction()
         except CommitFailedException as error:
+            self._on_step("conflict")
             log.info("commit_conflict")
             raise _AgainError(f"{name}: {error}") from error
         except Exception as error:  # every catalog raises its own; none of them says that nothing landed
             # Said once: a catalog that is away is asked dozens of times.
             (log.debug if self._in_doubt else log.warning)("commit_unknown", error=repr(error))
             self._in_doubt = True
+            self._on_step("doubt")
             self._on_doubt()
             raise _AgainError(f"{name}: {error!r}") from error
 
@@ -215,12 +241,27 @@ class Commit:
 
 
 class _Transaction(Transaction):
-    """pyiceberg's transaction without most of its deep copies of the metadata.
+    """pyiceberg's transaction with snapshots in order, and without most of its deep copies of the metadata.
 
-    They are fifteen a commit, 10 ms each at 300 snapshots.
+    Those are fifteen a commit, 10 ms each at 300 snapshots. Snapshots carry the time of the machine, which may have
+    been set back: a catalog would refuse them (Source: Iceberg specification, "Snapshots": timestamps of the snapshot
+    log), and `as_of` would pass over rows.
     """
 
     _applied: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
+    not_before_ms = 0
+    """Time that a snapshot carries at least."""
+
+    def _stage(
+        self, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...] = ()
+    ) -> Transaction:
+        return super()._stage(tuple(self._in_order(update) for update in updates), requirements)
+
+    def _in_order(self, update: TableUpdate) -> TableUpdate:
+        if not isinstance(update, AddSnapshotUpdate) or update.snapshot.timestamp_ms >= self.not_before_ms:
+            return update
+        snapshot = update.snapshot.model_copy(update={"timestamp_ms": self.not_before_ms})
+        return update.model_copy(update={"snapshot": snapshot})
 
     @property
     def table_metadata(self) -> TableMetadata:
@@ -230,6 +271,12 @@ class _Transaction(Transaction):
         if self._applied is None or self._applied[0] is not self._updates:
             self._applied = self._updates, update_table_metadata(self._table.metadata, self._updates)
         return self._applied[1]
+
+
+def after_ms(metadata: TableMetadata) -> int:
+    """Time that the next snapshot of a table carries at least, UTC milliseconds: later than all that was done to it."""
+    newest = metadata.current_snapshot()
+    return 0 if newest is None else max(newest.timestamp_ms, metadata.last_updated_ms) + 1
 
 
 def find_commit(table: Table, commit_id: str) -> Snapshot | None:

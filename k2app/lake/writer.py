@@ -27,17 +27,26 @@ from pyiceberg.table import Table
 
 from k2app.errors import FencedError, OperatorError
 from k2app.lake.catalog import load
-from k2app.lake.commit import Addition, Commit, Outcome, Pace
+from k2app.lake.commit import MILLISECOND_US, Addition, Commit, Outcome, Pace, Step, after_ms
 from k2app.lake.evolution import check_grown
 from k2app.lake.files import counts_by, delete_files, write_files
 from k2app.lake.floors import FLOOR, Floors, Range, floor_in_force, summary_of
 from k2app.lake.lineage import COUNT, RANGE, ROWS, Lineage, ranges_to_json
 from k2app.lake.side import dead_letters_from, without_known
 from k2app.lake.tables import SPECS, Name
+from k2app.lake.turns import Turns
 from k2app.settings import Settings
 
 MAIN_TABLES: Final = frozenset({Name.TRADES, Name.QUOTES, Name.REFERENCE_DATA})
 """Tables that a topic feeds."""
+
+Watch = Callable[[Name, Step], None]
+"""Hears which table a step of a commit was for."""
+
+
+def unwatched(_name: Name, _step: Step) -> None:
+    """Watch nothing."""
+
 
 DEFAULT_PACE: Final = Pace()
 """Attempts of one commit."""
@@ -119,6 +128,10 @@ class Writer:
     ----------
     clock
         Now, UTC microseconds.
+    watch
+        Hears of every attempt of a commit.
+    turns
+        Shared by the writers of a process; None: this one has its own.
     """
 
     def __init__(
@@ -129,6 +142,8 @@ class Writer:
         clock: Callable[[], int],
         *,
         pace: Pace = DEFAULT_PACE,
+        watch: Watch = unwatched,
+        turns: Turns | None = None,
     ) -> None:
         if main not in MAIN_TABLES:
             raise ValueError(f"{main} is not fed by a topic")
@@ -137,6 +152,8 @@ class Writer:
         self._main = main
         self._clock = clock
         self._pace = pace
+        self._watch = watch
+        self._turns = turns or Turns(settings.catalog_uri)
         self._tables: dict[Name, Table] = {}
         self.trouble: str | None = None
         """What a commit that is being tried again waits for; None: nothing."""
@@ -169,7 +186,7 @@ class Writer:
         TransientError
             The catalog or the warehouse does not answer; what was written is deleted.
         """
-        now_us = self._clock()
+        now_us = self._known_at_us()
         staged = Staged(flush, now_us, {})
         given = {Name.DEAD_LETTERS: flush.dead_letters, Name.GAPS: flush.gaps, self._main: flush.rows}
         try:
@@ -179,6 +196,17 @@ class Writer:
             discard(staged)
             raise
         return staged
+
+    def _known_at_us(self) -> int:
+        """Now, or later than what the tables hold where the clock was set back; UTC microseconds.
+
+        Of what others committed since this writer's last commit, nothing is known: their clocks and this one may
+        differ by as much as those of two machines do.
+        """
+        tables = [
+            self._tables.get(name) or self._load(name) for name in (Name.DEAD_LETTERS, Name.GAPS, self._main)
+        ]
+        return max(self._clock(), *(after_ms(table.metadata) * MILLISECOND_US for table in tables))
 
     def commit_dead_letters(self, staged: Staged) -> None:
         """Commit the dead letters that the lake does not have yet (step 2). Idempotent."""
@@ -220,7 +248,14 @@ class Writer:
             staged.parts[name].keep()
 
         commit = Commit(
-            lambda: self._load(name), staged.flush.commit_id, self._pace, keep, self._note_trouble
+            lambda: self._load(name),
+            staged.flush.commit_id,
+            self._pace,
+            keep,
+            self._note_trouble,
+            staged.committed_at_us,
+            lambda step: self._watch(name, step),
+            lambda: self._turns.at(name),
         )
         try:
             outcome = commit.run(decide)
@@ -228,6 +263,8 @@ class Writer:
             discard(staged)
             raise
         keep()
+        # As it is now: the next flush is known later than this one.
+        self._tables[name] = outcome.table
         return outcome
 
     def _side_addition(self, staged: Staged, name: Name, table: Table) -> Addition | None:

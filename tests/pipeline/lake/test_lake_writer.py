@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from k2app.lake.floors import FLOOR, Fingerprint, PartitionFloor, floor_in_force
 from k2app.lake.history import snapshots
 from k2app.lake.lineage import HOLE, ORIGIN, RANGE, carried
 from k2app.lake.tables import Name
-from k2app.lake.writer import Flush
+from k2app.lake.turns import Turns
+from k2app.lake.writer import Flush, Writer
 from tests.lake_flushes import Faulty, commit, flush, offsets, span, writer
 from tests.lake_rows import LOG, MONDAY_US, TOPIC, dead_letters, gaps, trades
 
@@ -423,3 +425,33 @@ def test_rows_carry_the_time_of_the_writers_clock(who):
     """Knowledge time comes from the clock handed in."""
     receipt = commit(who, flush(span(0, 1)))
     assert receipt.committed_at_us == MONDAY_US
+
+
+def test_writers_that_take_turns_do_not_conflict(catalog, settings):
+    """Each commits a partition of its own, over and over, all at once: nobody has to try again."""
+    turns, steps = Turns(settings.catalog_uri, wait_s=60.0), []
+    failures = []
+
+    def work(partition):
+        who = Writer(
+            catalog,
+            settings,
+            Name.TRADES,
+            lambda: MONDAY_US,
+            turns=turns,
+            watch=lambda _, step: steps.append(step),
+        )
+        try:
+            for at in range(0, 30, 10):
+                dead = (at,)
+                commit(who, flush(span(at, at + 10, partition=partition), dead=dead, events=((at + 1, 0),)))
+        except Exception as error:  # noqa: BLE001 - the top of a thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(partition,)) for partition in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [] == failures
+    assert ["attempt"] * 27 == steps
