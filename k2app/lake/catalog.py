@@ -30,7 +30,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from k2app import logs
 from k2app.errors import OperatorError, TransientError
-from k2app.lake import evolution, object_store, sql_catalog
+from k2app.lake import evolution, object_store, sql_catalog, trust
 from k2app.lake.fileio import PY_IO_IMPL, local_path
 from k2app.lake.tables import FORMAT, FORMAT_PROPERTY, SPECS, Name
 from k2app.settings import LakeSettings, Settings
@@ -43,6 +43,10 @@ RETRY_AFTER_S = 1.0
 
 GROWTHS = 8
 """Times that a table's new columns are tried: processes that start together, and a worker that commits meanwhile."""
+
+REST_CA_PROPERTY = "k2.rest-ca-file"
+"""Catalog property: PEM file with the authorities that vouch for the catalog. pyiceberg's `ssl.cabundle` gives way to
+the variable REQUESTS_CA_BUNDLE, and is no text."""
 
 TABLE_PROPERTIES: Final[Mapping[str, str]] = {
     FORMAT_PROPERTY: FORMAT,
@@ -57,13 +61,14 @@ TABLE_PROPERTIES: Final[Mapping[str, str]] = {
 
 
 class TimedRestCatalog(RestCatalog):
-    """pyiceberg's REST catalog with a time limit on every request."""
+    """pyiceberg's REST catalog with a time limit on every request, and an authority that vouches for it."""
 
     def _create_session(self) -> Session:
         session = super()._create_session()
         timeout_s = float(self.properties[REST_TIMEOUT_PROPERTY])
+        trusted = self.properties.get(REST_CA_PROPERTY)
         # on the instance, so that it holds for every adapter (request signing mounts its own)
-        setattr(session, "request", partial(session.request, timeout=timeout_s))  # noqa: B010 - mypy forbids the assignment
+        setattr(session, "request", partial(session.request, timeout=timeout_s, verify=trusted))  # noqa: B010 - mypy forbids the assignment
         return session
 
 
@@ -75,8 +80,9 @@ def open_catalog(settings: Settings) -> Catalog:
     TransientError
         The catalog does not answer.
     OperatorError
-        It refuses the credentials, or the settings do not name one.
+        It refuses the credentials, its certificate is not trusted, or the settings do not name one.
     """
+    trust.check(settings)
     properties, uri = _properties(settings), settings.catalog_uri
     with answering(f"catalog {sql_catalog.shown(uri)}"):
         if uri.startswith("sqlite"):
@@ -215,6 +221,9 @@ def reading(what: str) -> Iterator[None]:
 
 
 def _failure(what: str, error: Exception, failed: str = "") -> OperatorError | TransientError:
+    mistrusted = trust.distrust(error)
+    if mistrusted is not None:
+        return OperatorError(f"{what}: {mistrusted}")
     if sql_catalog.refused(error):
         said = str(error.__cause__ or error).strip()
         return OperatorError(f"{what}: the database refuses: {said}; check K2_LAKE_URI and K2_LAKE_PASSWORD")
@@ -236,6 +245,8 @@ def _properties(settings: Settings) -> dict[str, str]:
         found[WAREHOUSE] = warehouse
     if local:
         found["py-io-impl"] = PY_IO_IMPL
+    elif trust.S3_CA_FILE in found:
+        found["py-io-impl"] = trust.PY_IO_IMPL
     return found | {name: value.get_secret_value() for name, value in lake.properties.items()}
 
 
@@ -245,6 +256,7 @@ def _rest_properties(lake: LakeSettings) -> dict[str, str]:
         REST_TIMEOUT_PROPERTY: str(lake.timeout_s),
         TOKEN: lake.token.get_secret_value(),
         CREDENTIAL: lake.credential.get_secret_value(),
+        REST_CA_PROPERTY: str(lake.ca_file or ""),
     }
     return {name: value for name, value in found.items() if value}
 

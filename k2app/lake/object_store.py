@@ -15,6 +15,7 @@ from pyiceberg.io import (
     S3_SESSION_TOKEN,
 )
 
+from k2app.lake.trust import S3_CA_FILE
 from k2app.settings import S3Settings, Settings
 
 S3_SCHEMES = ("s3://", "s3a://", "s3n://")
@@ -70,6 +71,7 @@ def _from_settings(s3: S3Settings) -> dict[str, str]:
         S3_SESSION_TOKEN: s3.session_token.get_secret_value(),
         S3_CONNECT_TIMEOUT: str(s3.connect_timeout_s),
         S3_REQUEST_TIMEOUT: str(s3.timeout_s),
+        S3_CA_FILE: str(s3.ca_file or ""),
     }
     if s3.virtual_hosts:
         found[S3_FORCE_VIRTUAL_ADDRESSING] = "true"

@@ -116,7 +116,12 @@ def _postgres_url(lake: LakeSettings) -> URL:
         url = url.set(drivername=POSTGRES_DRIVER)
     if url.password is None and lake.password.get_secret_value():
         url = url.set(password=lake.password.get_secret_value())
-    return url.update_query_dict({**_limits(lake.timeout_s), **dict(url.query)})
+    return url.update_query_dict({**_limits(lake.timeout_s), **_trusted(lake), **dict(url.query)})
+
+
+def _trusted(lake: LakeSettings) -> dict[str, str]:
+    """Parameters of libpq; by itself it asks for encryption and checks nobody's certificate."""
+    return {} if lake.ca_file is None else {"sslmode": "verify-full", "sslrootcert": str(lake.ca_file)}
 
 
 def _limits(timeout_s: float) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 
+from k2app.ca_files import refuse_unreadable, trusting
 from k2app.errors import OperatorError
 from k2app.settings import KafkaSettings, RegistrySettings
 
@@ -24,7 +24,7 @@ def context(settings: KafkaSettings | RegistrySettings, prefix: str) -> ssl.SSLC
     """
     made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     if settings.ca_file is not None:
-        made = _trusting(settings.ca_file, f"{prefix}_CA_FILE")
+        made = trusting(settings.ca_file, f"{prefix}_CA_FILE")
     if settings.certificate_file is not None:
         _show(made, settings, prefix)
     elif settings.key_file is not None:
@@ -34,17 +34,10 @@ def context(settings: KafkaSettings | RegistrySettings, prefix: str) -> ssl.SSLC
     return made
 
 
-def _trusting(ca_file: Path, variable: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(ca_file))
-    except OSError as error:
-        raise OperatorError(f"{variable}: {_why(ca_file, error, 'holds no certificates in PEM')}") from error
-
-
 def _show(made: ssl.SSLContext, settings: KafkaSettings | RegistrySettings, prefix: str) -> None:
     files = [file for file in (settings.certificate_file, settings.key_file) if file is not None]
     for file, name in zip(files, ("CERTIFICATE_FILE", "KEY_FILE"), strict=False):
-        _refuse_unreadable(file, f"{prefix}_{name}")
+        refuse_unreadable(file, f"{prefix}_{name}")
     try:
         # A function: with None, OpenSSL asks the terminal for the password.
         made.load_cert_chain(
@@ -55,15 +48,3 @@ def _show(made: ssl.SSLContext, settings: KafkaSettings | RegistrySettings, pref
             f"{prefix}_CERTIFICATE_FILE: {' and '.join(map(str, files))} are no certificate in PEM with its key, or "
             f"{prefix}_KEY_PASSWORD is not the key's password"
         ) from error
-
-
-def _refuse_unreadable(file: Path, variable: str) -> None:
-    try:
-        file.open("rb").close()
-    except OSError as error:
-        raise OperatorError(f"{variable}: {_why(file, error, '')}") from error
-
-
-def _why(file: Path, error: OSError, otherwise: str) -> str:
-    # SSLError is an OSError, but its text is OpenSSL's.
-    return f"{file} {otherwise}" if isinstance(error, ssl.SSLError) else f"{file}: {error.strerror}"

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 
 from tests.services.artifacts import FetchError, tool
+from tests.services.certificates import Certificate
 from tests.services.servers import STOP_WITHIN_S, free_port, running
 
 USER = "k2"
@@ -52,18 +53,20 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Postgres]:
-    """Run a server with no databases but its own until the end of the block."""
+def server(certificate: Certificate | None = None) -> Iterator[Postgres]:
+    """Run a server with no databases but its own until the end of the block; with a certificate it encrypts."""
     found = Postgres(free_port())
     # Not below pytest's folders: only their owner may enter them.
     with tempfile.TemporaryDirectory(prefix="k2-postgres-") as name:
         folder = Path(name)
         _make_cluster(folder, found.password)
+        encrypted = [] if certificate is None else _encrypted(folder, certificate)
         command = [
             *_as_owner(folder),
             *(program("postgres"), "-D", folder / "data", "-p", found.port, "-k", folder),
             # The tests cut no power, and the disk is busy enough.
             *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),
+            *encrypted,
         ]
 
         def answers() -> bool:
@@ -92,6 +95,18 @@ def _make_cluster(folder: Path, password: str) -> None:
     made = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
+
+
+def _encrypted(folder: Path, certificate: Certificate) -> list[object]:
+    """Options of a server that shows a certificate; it wants the key for itself alone."""
+    for given, name in ((certificate.certificate, "server.pem"), (certificate.key, "server.key")):
+        file = folder / name
+        shutil.copyfile(given, file)
+        file.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(file, UNPRIVILEGED)
+    files = (f"ssl_cert_file={folder / 'server.pem'}", f"ssl_key_file={folder / 'server.key'}")
+    return [part for option in ("ssl=on", *files) for part in ("-c", option)]
 
 
 def _as_owner(folder: Path) -> list[object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pyarrow.fs import FileSelector, S3FileSystem
 
 from tests.services.artifacts import S3_SERVER, go_program
+from tests.services.certificates import Authority
 from tests.services.servers import free_port, running
 
 REGION = "us-east-1"
@@ -21,10 +22,12 @@ class S3:
     port: int
     access_key_id: str = "k2-lake"
     secret_access_key: str = "s3-53cret/with+signs="  # noqa: S105 - of a server that lives for a test
+    ca_file: Path | None = None
+    """Authority that vouches for it; None: nothing is encrypted."""
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.ca_file is None else 'https'}://127.0.0.1:{self.port}"
 
     def at(self, port: int) -> "S3":
         """The same server behind a relay's port."""
@@ -33,7 +36,8 @@ class S3:
     @property
     def environment(self) -> dict[str, str]:
         """K2's variables for it, without the warehouse."""
-        return {
+        found = {} if self.ca_file is None else {"K2_S3_CA_FILE": str(self.ca_file)}
+        return found | {
             "K2_S3_ENDPOINT": self.endpoint,
             "K2_S3_REGION": REGION,
             "K2_S3_ACCESS_KEY_ID": self.access_key_id,
@@ -59,6 +63,7 @@ class S3:
             secret_key=self.secret_access_key,
             region=REGION,
             allow_bucket_creation=True,
+            tls_ca_file_path=None if self.ca_file is None else str(self.ca_file),
         )
 
     def new_bucket(self) -> str:
@@ -74,16 +79,18 @@ class S3:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[S3]:
-    """Run an S3 server without buckets until the end of the block."""
+def server(folder: Path, authority: Authority | None = None) -> Iterator[S3]:
+    """Run an S3 server without buckets until the end of the block; encrypted, if an authority vouches for it."""
     objects, about = folder / "objects", folder / "about"
     for made in (objects, about):
         made.mkdir(parents=True)
-    found = S3(free_port())
+    found = S3(free_port(), ca_file=authority and authority.certificate)
+    shown = authority and authority.certify("s3")
     command = [
         *(go_program(S3_SERVER), "--port", f"127.0.0.1:{found.port}", "--region", REGION),
         # Without --keep-alive: with it, the end of an upload in pieces is now and then taken for a request.
         "--quiet",
+        *(("--cert", shown.certificate, "--key", shown.key) if shown else ()),
         # What S3 knows of an object beside its bytes: not in extended attributes, which not every folder takes.
         *("posix", "--sidecar", about, objects),
     ]

@@ -1,21 +1,14 @@
 """Servers that ask who is there: a Kafka with TLS and logins, a registry behind TLS and basic authentication."""
 
 import contextlib
-import grp
-import os
-import pwd
-import shutil
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services import servers
-from tests.services.artifacts import tool
 from tests.services.certificates import Authority, Certificate, hashed
 from tests.services.servers import Listener, free_port
+from tests.services.tls_proxy import tls_proxy
 
 USER = "k2-writer"
 
@@ -107,40 +100,11 @@ def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
         yield SecuredKafka(plain_url, ports, authority, client, secrets)
 
 
-NGINX = """\
-daemon off;
-worker_processes 1;
-user {user} {group};
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {certificate};
-    ssl_certificate_key {key};
-    ssl_client_certificate {authority};
-    ssl_verify_client {verify};
-    location / {{
-      auth_basic "registry";
-      auth_basic_user_file {folder}/users;
-      proxy_pass {upstream};
-      proxy_set_header Authorization "";
-    }}
-  }}
-}}
+LOGIN = """\
+auth_basic "registry";
+auth_basic_user_file {folder}/users;
+proxy_set_header Authorization "";
 """
-
-
-def nginx() -> str:
-    """Path of nginx: Debian keeps it where only root's shells look."""
-    return shutil.which("nginx", path="/usr/sbin") or tool("nginx")
 
 
 @contextlib.contextmanager
@@ -149,35 +113,13 @@ def guarded_registry(
 ) -> Iterator[str]:
     """Run a proxy with TLS and a login before a registry; yields the registry's URL through it."""
     folder.mkdir(parents=True, exist_ok=True)
-    server, port = authority.certify("registry"), free_port()
     host, _, path = upstream.removeprefix("http://").partition("/")
     (folder / "users").write_text(f"{USER}:{hashed(password)}\n")
-    (folder / "nginx.conf").write_text(
-        NGINX.format(
-            # Started as root, it would give its rights up, and not see the folder.
-            user=pwd.getpwuid(os.getuid()).pw_name,
-            group=grp.getgrgid(os.getgid()).gr_name,
-            folder=folder,
-            port=port,
-            certificate=server.certificate,
-            key=server.key,
-            authority=authority.certificate,
-            verify="on" if client_certificates else "off",
-            upstream=f"http://{host}",
-        )
-    )
-    url = f"https://127.0.0.1:{port}/{path}"
-    trusting = ssl.create_default_context(cafile=str(authority.certificate))
-
-    def answers() -> bool:
-        try:
-            urllib.request.urlopen(url, timeout=5, context=trusting)
-        except urllib.error.HTTPError as refused:
-            return refused.code in (400, 401)
-        except OSError:
-            return False
-        return True
-
-    command = [nginx(), "-c", folder / "nginx.conf", "-p", folder, "-e", folder / "error.log"]
-    with servers.running(command, folder / "nginx.out", answers):
-        yield url
+    with tls_proxy(
+        folder,
+        f"http://{host}",
+        authority,
+        LOGIN.format(folder=folder),
+        client_certificates=client_certificates,
+    ) as port:
+        yield f"https://127.0.0.1:{port}/{path}"

@@ -1,9 +1,6 @@
 """Kafka by SASL and TLS, the registry by basic authentication and TLS; what is secret is never shown."""
 
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -180,7 +177,7 @@ def test_secrets_are_never_shown(kafka, guarded, tmp_path):
     )
     load = ["load", str(file), "--exchange", home.exchange, "--type", "trades"]
     with closing(home), home.worker(K2_WEB_ENABLED="true", K2_FLUSH_INTERVAL_S="0.1") as worker:
-        seen += [said(home, *command) for command in (["init"], load, ["config"], ["status"], ["loads"])]
+        seen += [home.said(*command) for command in (["init"], load, ["config"], ["status"], ["loads"])]
         wait_until(lambda: home.committed_rows() == 1, "the row in the lake")
         paths = ("metrics", "health/ready", "v1/trades?limit=none", "v1/nothing", "openapi.json")
         seen += [get(f"http://127.0.0.1:{port}/{path}") for path in paths]
@@ -190,28 +187,13 @@ def test_secrets_are_never_shown(kafka, guarded, tmp_path):
     for name, value in [*swapped.items(), ("K2_KAFKA_KEY_PASSWORD", kafka.secrets.plain)]:
         home.environment[name] = value
         seen += [
-            said(home, *command, status=0 if command == ["config"] else 2)
+            home.said(*command, status=0 if command == ["config"] else 2)
             for command in (["init"], load, ["config"], ["worker", "--drain"])
         ]
         home.environment[name] = environment[name]
     assert [] == [(secret, text) for text in seen for secret in kafka.secrets.all() if secret in text]
     assert [] == leaks(tmp_path / "home", kafka.secrets.all())
     assert sum("********" in text for text in seen) == 1 + len(swapped) + 1
-
-
-def said(home: MarketHome, *arguments: str, status: int = 0) -> str:
-    """All that a command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "k2app.cli.k2", *arguments],
-        env=os.environ | home.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=WORKER_S,
-        check=False,
-    )
-    assert status == done.returncode, done.stdout
-    return done.stdout
 
 
 def get(url: str) -> str:

@@ -24,6 +24,7 @@ from pyiceberg.io import (
 )
 
 from k2app.errors import OperatorError
+from k2app.lake.trust import S3_CA_FILE
 
 SECRET_OPTIONS: Final = {
     S3_ACCESS_KEY_ID: "KEY_ID",
@@ -77,6 +78,10 @@ def reach_s3(connection: duckdb.DuckDBPyConnection, root: str, properties: Mappi
         connection.execute(
             f"SET GLOBAL http_timeout = {max(1, int(float(properties.get(S3_REQUEST_TIMEOUT, 30))))}"
         )
+        # The client that DuckDB has by default checks certificates anyway; its other one does not.
+        connection.execute("SET GLOBAL enable_server_cert_verification = true")
+        if S3_CA_FILE in properties:
+            connection.execute(f"SET GLOBAL ca_cert_file = {_quoted(properties[S3_CA_FILE])}")
         # Keys are names, not patterns; and a file never changes under its name.
         connection.execute("SET GLOBAL s3_url_compatibility_mode = true")
         connection.execute("SET GLOBAL enable_http_metadata_cache = true")
