@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from k2app import tracing
 from k2app.errors import OperatorError, TransientError
 from k2app.load import ledger, numbering, refusals
 from k2app.load.ledger import LoadEntry, Sent
@@ -37,6 +38,7 @@ from k2app.load.sending import send
 from k2app.load.sources import Digest, digest
 from k2app.load.trial import Trial
 from k2app.load.trial import run as run_trial
+from k2app.logs import correlated
 from k2app.market.exchanges import Exchange
 from k2app.market.sessions import trading_dates
 from k2app.market.topics import DataType
@@ -76,11 +78,16 @@ class Loader:
         TransientError
             Log or catalog do not answer.
         """
+        load_id = uuid.uuid4().hex
+        with correlated(load_id=load_id), tracing.span("load", file=request.path.name, load_id=load_id):
+            return self._load(load_id, request, progress)
+
+    def _load(self, load_id: str, request: Request, progress: Progress) -> Report:
         before, found = refusals.stamp(request.path), digest(request.path)
         if found.size_bytes == 0:
             raise OperatorError(f"{request.path} is empty")
         topic = self.outlet(request.exchange, request.data_type).topic
-        report = Report(uuid.uuid4().hex, request.path, request.data_type, topic)
+        report = Report(load_id, request.path, request.data_type, topic)
         loads = self.reservations.rows()
         report.earlier = self._earlier(loads, request, found)
         refusals.refuse_untellable(request, report.earlier)

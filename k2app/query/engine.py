@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
+from prometheus_client import CollectorRegistry
 from pyiceberg.catalog import Catalog
 
+from k2app import tracing
 from k2app.lake.object_store import is_on_s3, s3_properties
+from k2app.lake.observed import Observe, unobserved
+from k2app.lake.table_cache import TableCache
 from k2app.market.exchanges import Exchange
+from k2app.metrics import QueryMetrics
 from k2app.query.answers.pages import pages
 from k2app.query.answers.result import Result
 from k2app.query.answers.stream import Stream
 from k2app.query.known import check_exchange
+from k2app.query.measures import REPLAY, count_rows, count_scan
 from k2app.query.queries import (
     GAPS_QUERY,
     QUOTES_QUERY,
@@ -26,7 +33,7 @@ from k2app.query.queries import (
 )
 from k2app.query.query import Query
 from k2app.query.reading.plan import Planner
-from k2app.query.reading.pool import Pool, Running, Session
+from k2app.query.reading.pool import Busy, Pool, Running, Session
 from k2app.query.reading.reader import Reader
 from k2app.query.reading.scan import Scanner, readable_path
 from k2app.query.reading.snapshots import Snapshots
@@ -56,6 +63,10 @@ class QueryEngine(Tables):
         Where the tables are.
     exchanges
         What is configured of each exchange, by name: zones and off-market rules.
+    metrics
+        Where queries are counted; None: nowhere that is seen.
+    observe
+        Hears of the requests to the catalog that do not go through its own methods.
 
     Raises
     ------
@@ -63,9 +74,18 @@ class QueryEngine(Tables):
         DuckDB does not take a setting, or the warehouse is neither a folder nor on S3.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog, exchanges: Mapping[str, Exchange]) -> None:
-        self._snapshots = Snapshots(catalog, settings)
-        self._planner = Planner()
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        exchanges: Mapping[str, Exchange],
+        metrics: QueryMetrics | None = None,
+        observe: Observe = unobserved,
+    ) -> None:
+        self._metrics = metrics or QueryMetrics(CollectorRegistry())
+        self._snapshots = Snapshots(catalog, settings, observe)
+        plans = self._metrics.plans
+        self._planner = Planner(told=lambda outcome: plans.labels(outcome).inc())
         self._scanner = Scanner()
         self._exchanges = exchanges
         self._max_rows = settings.query.max_rows
@@ -110,7 +130,7 @@ class QueryEngine(Tables):
         TooBusyError
             Too many wait already, or too many streams are open.
         """
-        return self._pool.submit(lambda session: step(self._reader(session, request)), stream=stream)
+        return self._pool.submit(partial(self._step, request, step), stream=stream)
 
     def answer(self, query: Query, request: Request) -> Result:
         """Answer a query and wait for it.
@@ -159,20 +179,60 @@ class QueryEngine(Tables):
         """Size of the tables; see `inventory.STATS_SCHEMA`."""
         return self.answer(STATS_QUERY, request)
 
+    def busy(self) -> Busy:
+        """What runs and waits at this moment."""
+        return self._pool.busy()
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes that DuckDB holds in memory, and on disk for now. Blocks.
+
+        Raises
+        ------
+        TransientError
+            The engine is closed.
+        """
+        return self._pool.memory()
+
+    @property
+    def lake_tables(self) -> TableCache:
+        """The lake's tables as they were loaded last."""
+        return self._snapshots.tables
+
     def close(self) -> None:
         """Let the queries that run finish; those that wait are cancelled."""
         self._pool.close()
 
     def _answer(self, query: Query, request: Request, finish: Callable[[Result], T], session: Session) -> T:
-        result = query.read(self._reader(session, request), request)
+        with self._reading(query.name, session, request) as reader:
+            result = query.read(reader, request)
         session.check()
+        count_rows(self._metrics, query.name, result.rows.num_rows)
         return finish(result)
 
     def _stream(self, query: Query, request: Request, write: Callable[[Stream], T], session: Session) -> T:
+        with self._reading(query.name, session, request) as reader:
+            stream = (query.stream or partial(pages, query))(reader, request)
+            stream.batches = self._counted(query.name, _timed(session, stream.batches))
+            return write(stream)
+
+    def _step(self, request: Request, step: Callable[[Reader], T], session: Session) -> T:
+        with self._reading(REPLAY, session, request) as reader:
+            return step(reader)
+
+    @contextmanager
+    def _reading(self, resource: str, session: Session, request: Request) -> Iterator[Reader]:
+        """A way to the lake; what was planned to be read is counted, also of what failed."""
         reader = self._reader(session, request)
-        stream = (query.stream or partial(pages, query))(reader, request)
-        stream.batches = _timed(session, stream.batches)
-        return write(stream)
+        try:
+            with tracing.span(f"query {resource}"):
+                yield reader
+        finally:
+            count_scan(self._metrics, resource, reader.scan)
+
+    def _counted(self, resource: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            count_rows(self._metrics, resource, batch.num_rows)
+            yield batch
 
     def _reader(self, session: Session, request: Request) -> Reader:
         reader = Reader(

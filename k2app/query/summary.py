@@ -167,8 +167,10 @@ def _notices(rows: list[dict[str, Any]]) -> tuple[Notice, ...]:
     off = sum(row["off_market_trades"] for row in rows)
     said = [*duplicates, *retracted_notice(sum(row["retracted_hidden"] for row in rows))]
     if gaps:
-        said.append(Notice("open_gaps", f"{gaps} open sequence gaps on these dates; see gaps", gaps))
+        holes = "1 open sequence gap" if gaps == 1 else f"{gaps} open sequence gaps"
+        said.append(Notice("open_gaps", f"{holes} on these dates; see gaps", gaps))
     if off:
-        message = f"{off} prints off the market left out of prices, volume and VWAP (the exchange's rule)"
+        prints = "1 print" if off == 1 else f"{off} prints"
+        message = f"{prints} off the market left out of prices, volume and VWAP (the exchange's rule)"
         said.append(Notice("off_market_left_out", message, off))
     return tuple(said)

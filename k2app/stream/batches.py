@@ -11,7 +11,7 @@ record. It owns what Faust keeps per message and cannot keep per batch:
 - *revocation and stop*: the agent's buffer is flushed before Faust waits for unacknowledged events, or it would
   wait for ever.
 - *back-pressure*: a partition is not fetched while a batch of it waits to be read, nor when all waiting batches
-  together are too large.
+  together are too large, nor while `held`.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ class _Partition:
     waiting_bytes: int = 0
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass
 class BatchPositions:
     """Positions of the assigned batch partitions; pure bookkeeping, no I/O.
@@ -94,6 +98,8 @@ class BatchPositions:
     """Batches of one partition that may wait to be read."""
     waiting_bytes_limit: int = 256 * 1024 * 1024
     """Bytes of all batches that may wait to be read: fetching goes on below it."""
+    held: Callable[[], bool] = _never
+    """Whether nothing is fetched at this moment: memory or disk is short (`k2app.ingest.brake`)."""
     partitions: dict[TP, _Partition] = field(default_factory=dict)
     acknowledged: dict[TP, int] = field(default_factory=dict)
     """Next offset after what is in the lake. It outlives `forget`: a worker that stops forgets after its last flush,
@@ -122,10 +128,14 @@ class BatchPositions:
         known = self.partitions.get(TP(batch.topic, batch.partition))
         return known is not None and known.epoch == batch.epoch
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of all batches that were fetched and wait to be read."""
+        return sum(p.waiting_bytes for p in self.partitions.values())
+
     def ready(self) -> list[tuple[TP, int, int]]:
         """Partitions to fetch now, with position and epoch; those that wait longest first."""
-        total = sum(p.waiting_bytes for p in self.partitions.values())
-        if total >= self.waiting_bytes_limit:
+        if self.held() or self.waiting_bytes >= self.waiting_bytes_limit:
             return []
         free = [(tp, p) for tp, p in self.partitions.items() if p.waiting < self.waiting_limit]
         return [(tp, p.position, p.epoch) for tp, p in free]
@@ -168,6 +178,7 @@ class BatchConsumerMixin:
     _acked: Any
     _unacked_messages: Any
     _waiting_for_ack: Any
+    _committed_offset: Any
 
     def __init__(self, transport: Any, *args: Any, **kwargs: Any) -> None:
         self.batch_topics: frozenset[str] = frozenset(transport.batch_topics)
@@ -180,6 +191,11 @@ class BatchConsumerMixin:
     def trouble(self) -> str | None:
         """What the log is waited for, in words; None: it answers."""
         return None
+
+    def told(self, tp: TP) -> int | None:
+        """Next offset of a partition that is committed to the log; None: nothing was, as far as is known."""
+        offset: int | None = self._committed_offset.get(tp)
+        return offset
 
     def is_batch(self, tp: TP) -> bool:
         """Whether `tp` is delivered as batches."""

@@ -145,6 +145,7 @@ class Consumer(PositionedConsumer):
         try:
             committed: bool = await super()._commit_offsets(offsets, *arguments, **options)
         except TransientError as error:
+            self.app.metrics.log.offset_commit_failures.inc()
             logger.warning("offsets_not_committed", error=str(error))
             return False
         return committed

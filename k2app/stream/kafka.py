@@ -129,7 +129,13 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
         done: bool = await super()._commit(offsets)
         if done:
             self._told.update(offsets)
+        else:
+            self.app.metrics.log.offset_commit_failures.inc()
         return done
+
+    def told(self, tp: TP) -> int | None:
+        """Next offset of a partition that is committed to the log; None: nothing was since it is ours."""
+        return self._told.get(tp)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         # Faust also takes what could not be committed for committed.

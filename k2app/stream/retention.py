@@ -217,6 +217,8 @@ class Retention:
         Whether the log is known to be the one that the lake was written from.
     fail
         Hears of an error that is none of retention's.
+    trimmed
+        Hears, on a thread, how many records a pass has trimmed.
     """
 
     def __init__(
@@ -228,6 +230,7 @@ class Retention:
         clock_us: Callable[[], int],
         fail: Callable[[BaseException], Awaitable[None]],
         interval_s: float = INTERVAL_S,
+        trimmed: Callable[[int], None] | None = None,
     ) -> None:
         self._open_log = open_log
         self._floors = floors
@@ -236,6 +239,7 @@ class Retention:
         self._clock_us = clock_us
         self._fail = fail
         self._interval_s = interval_s
+        self._trimmed = trimmed or (lambda _: None)
         self._compacted: dict[Place, int] = {}
         self._stop = threading.Event()
         self._wake = asyncio.Event()
@@ -282,6 +286,7 @@ class Retention:
             before = log.usage()
             cuts = plan(log, floors, self._keep, self._clock_us())
             trim(log, cuts, self._stop.is_set)
+            self._trimmed(sum(cut.records for cut in cuts))
             if cuts:
                 logger.info(
                     "log_trimmed",

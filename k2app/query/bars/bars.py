@@ -286,7 +286,8 @@ def _hidden(counts: Mapping[int, int], left_out: LeftOut) -> tuple[Notice, ...]:
         said.append(Notice("duplicates_hidden", message, counts[HIDDEN]))
     said += retracted_notice(counts.get(RETRACTED, 0))
     if counts.get(LEFT_OUT):
-        message = f"{counts[LEFT_OUT]} trades left out by rule ({left_out.rule}); all_conditions keeps them"
+        trades = "1 trade" if counts[LEFT_OUT] == 1 else f"{counts[LEFT_OUT]} trades"
+        message = f"{trades} left out by rule ({left_out.rule}); all_conditions keeps them"
         said.append(Notice("off_market_left_out", message, counts[LEFT_OUT]))
     return tuple(said)
 

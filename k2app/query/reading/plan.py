@@ -100,11 +100,17 @@ class DataFile:
         return at < len(symbols) and (self.last_symbol is None or symbols[at] <= self.last_symbol)
 
 
+def _ignored(_outcome: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Planner:
     """Plans, and those made before."""
 
     plans: Recent[tuple[DataFile, ...]] = field(default_factory=lambda: Recent(FILES_KEPT, _weight))
+    told: Callable[[str], None] = _ignored
+    """Hears of each plan whether it was `made` or `found`."""
 
     def files(self, table: Table, snapshot: Snapshot, terms: Filter) -> tuple[DataFile, ...]:
         """Data files of a snapshot that may hold rows of the filter, by location.
@@ -121,13 +127,25 @@ class Planner:
         wide = tuple(dict.fromkeys(_widened(term) for term in terms if not _is_symbol(term)))
         key = (table.metadata.table_uuid, snapshot.snapshot_id, wide)
         try:
-            files = self.plans.get(key, lambda: _plan(table, snapshot, wide))
+            files = self._planned(key, lambda: _plan(table, snapshot, wide))
         except OSError as error:
             raise TransientError(f"snapshot {snapshot.snapshot_id} could not be read: {error}") from error
         for term in filter(_is_time, terms):
             files = tuple(file for file in files if file.has_time(term))
         for symbols in map(_symbols, filter(_is_symbol, terms)):
             files = tuple(file for file in files if file.has_symbol(symbols))
+        return files
+
+    def _planned(self, key: Hashable, make: Callable[[], tuple[DataFile, ...]]) -> tuple[DataFile, ...]:
+        outcome = "found"
+
+        def made() -> tuple[DataFile, ...]:
+            nonlocal outcome
+            outcome = "made"
+            return make()
+
+        files = self.plans.get(key, made)
+        self.told(outcome)
         return files
 
 

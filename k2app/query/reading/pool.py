@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ import pyarrow as pa
 
 from k2app.blocking import STUCK
 from k2app.errors import K2Error, OperatorError, TransientError
-from k2app.lake import object_store
+from k2app.lake import object_store, trust
 from k2app.query.reading.deadlines import Deadlines
 from k2app.query.reading.duckdb_s3 import reach_s3
 from k2app.settings import QuerySettings
@@ -90,7 +91,8 @@ class Session:
         QueryTimeoutError, QueryCancelledError
             It was stopped.
         OperatorError
-            It needs more memory than allowed, its result does not fit its type, or S3 refuses the credentials.
+            It needs more memory than allowed, its result does not fit its type, S3 refuses the credentials, or is
+            not trusted.
         TransientError
             A file could not be read: expired meanwhile, or a fault of the disk.
         """
@@ -111,6 +113,9 @@ class Session:
         except duckdb.IOException as error:
             if isinstance(error, duckdb.HTTPException) and error.status_code in REFUSED:
                 raise OperatorError(f"{object_store.CREDENTIALS}: {error}") from error
+            mistrusted = trust.distrust(error)
+            if mistrusted is not None:
+                raise OperatorError(mistrusted) from error
             raise TransientError(f"a data file could not be read, it may have expired: {error}") from error
 
     def check(self) -> None:
@@ -193,6 +198,18 @@ class Running(Generic[T]):
             threading.Thread(target=self.session.stop, args=(why,), daemon=True).start()
 
 
+@dataclass(frozen=True)
+class Busy:
+    """How many queries run, how many wait for a thread, how many streams are open."""
+
+    running: int
+    queued: int
+    streams: int
+
+
+_MEMORY = "SELECT coalesce(sum(memory_usage_bytes), 0), coalesce(sum(temporary_storage_bytes), 0) FROM duckdb_memory()"
+
+
 class Pool:
     """Threads that run queries on cursors of one DuckDB connection.
 
@@ -232,7 +249,27 @@ class Pool:
         """
         threads = self._streams if stream else self._queries
         session = Session(self._connection.cursor(), self._settings)
-        return threads.submit(partial(self._run, session, work), session)
+        return threads.submit(partial(copy_context().run, self._run, session, work), session)
+
+    def busy(self) -> Busy:
+        """What runs and waits at this moment."""
+        running, queued = self._queries.counts()
+        return Busy(running, queued, sum(self._streams.counts()))
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes that DuckDB holds in memory, and on disk for now. Blocks.
+
+        Raises
+        ------
+        TransientError
+            DuckDB is closed.
+        """
+        try:
+            with closing(self._connection.cursor()) as cursor:
+                found = cursor.execute(_MEMORY).fetchone()
+        except duckdb.Error as error:
+            raise TransientError(f"DuckDB does not tell what it holds: {error}") from error
+        return (0, 0) if found is None else (int(found[0]), int(found[1]))
 
     def close(self) -> None:
         """Wait for the queries that run, throw away those that wait, close DuckDB."""
@@ -277,6 +314,12 @@ class _Threads:
         while left := self._handed_in_but(self._stuck):
             wait(left, LOOK_EVERY_S)
         return not wait(self._handed_in_but(set()), CLOSE_WITHIN_S).not_done
+
+    def counts(self) -> tuple[int, int]:
+        """How many run, and how many wait."""
+        threads = self._handed_in_but(set())
+        running = sum(thread.running() for thread in threads)
+        return running, len(threads) - running
 
     def _handed_in_but(self, others: set[Running[Any]]) -> set[Future[Any]]:
         with self._lock:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from k2app.errors import GoneError, RequestError, TransientError
 from k2app.lake.tables import Name
 from k2app.market.exchanges import Exchange
+from k2app.query.measures import Scan
 from k2app.query.reading.filters import Filter, known_until, where
 from k2app.query.reading.plan import DataFile, Planner
 from k2app.query.reading.pool import Session
@@ -38,6 +39,7 @@ class Reader:
     scanner: Scanner
     exchanges: Mapping[str, Exchange]
     max_rows: int
+    scan: Scan = field(default_factory=Scan)
 
     def check_limit(self, limit: int, way_out: str = "page with cursor") -> None:
         """Refuse a page of more rows than are allowed.
@@ -57,7 +59,9 @@ class Reader:
         if version.snapshot is None:
             return ()
         with self.kept(found):
-            return self.planner.files(version.table, version.snapshot, terms)
+            files = self.planner.files(version.table, version.snapshot, terms)
+        self.scan.add(files)
+        return files
 
     def query(
         self,

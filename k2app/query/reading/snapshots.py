@@ -24,6 +24,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from k2app.errors import GoneError, OperatorError, RequestError
 from k2app.lake.floors import summary_of
 from k2app.lake.ledger import RETRACTS
+from k2app.lake.observed import Observe, unobserved
 from k2app.lake.table_cache import TableCache
 from k2app.lake.tables import Name
 from k2app.lake.tag_records import check_pinned, check_whole, find_tag
@@ -124,11 +125,12 @@ class Snapshots:
 
     catalog: Catalog
     settings: Settings
+    observe: Observe = unobserved
     tables: TableCache = field(init=False)
 
     def __post_init__(self) -> None:
         """Remember the tables."""
-        object.__setattr__(self, "tables", TableCache(self.catalog, self.settings))
+        object.__setattr__(self, "tables", TableCache(self.catalog, self.settings, self.observe))
 
     def resolve(
         self,

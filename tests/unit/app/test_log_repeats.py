@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from k2app import log_repeats
-from k2app.log_repeats import AGAIN_AFTER_S, LINES, Repeats
+from k2app.log_repeats import AGAIN_AFTER_S, LINES, OURS_AGAIN_S, OURS_AT_ONCE, Repeats
 
 
 class Clock:
@@ -36,9 +36,29 @@ def test_a_line_comes_once_in_a_while(clock):
     assert ["no broker 1 (and 2 times since)"] == written(repeats, "aiokafka.conn", "1", "1")
 
 
-def test_our_own_lines_all_come():
-    """Nothing of K2's is left out."""
-    assert ["no broker 1"] * 3 == written(Repeats(), "k2app.stream", "1", "1", "1")
+def ours(repeats: Repeats, level: int, event: str, times: int, **values: str) -> list[dict]:
+    """Lines of ours that come through."""
+    lines = [{"event": event, "n": n, **values} for n in range(times)]
+    records = [logging.LogRecord("k2app.x", level, "", 0, line, (), None) for line in lines]
+    return [record.msg for record in records if repeats.filter(record)]
+
+
+def test_our_stories_all_come():
+    """A line per flush is a line per flush."""
+    assert 100 == len(ours(Repeats(), logging.INFO, "flushed", 100))
+
+
+def test_storm_of_our_warnings_is_a_few_lines(clock):
+    """The first as they come, then one now and then that says how many were left out; each table has its own."""
+    repeats = Repeats()
+    assert OURS_AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
+    assert 1 == len(ours(repeats, logging.WARNING, "hole", 1, table="quotes"))
+    assert 1 == len(ours(repeats, logging.ERROR, "other", 1, table="trades"))
+    clock.now = OURS_AGAIN_S
+    (line,) = ours(repeats, logging.WARNING, "hole", 10, table="trades")
+    assert 500 - OURS_AT_ONCE == line["times_since"]
+    clock.now = 1_000.0
+    assert OURS_AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
 
 
 def test_memory_is_bounded():

@@ -74,6 +74,8 @@ def other_value(path, tmp_path):
     }
     if path[-1] in texts:
         return texts[path[-1]], texts[path[-1]]
+    if path[-1] == "sample_ratio":
+        return "0.5", 0.5
     if path[-1] == "home" or path[-1].endswith("_file"):
         return str(tmp_path / "there"), tmp_path / "there"
     if path[-1] == "properties":
