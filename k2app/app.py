@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,10 +23,13 @@ from pyiceberg.catalog import Catalog
 
 import web
 from agents.batches import register as register_agents
-from k2app import topology
+from k2app import instruments, topology, tracing
 from k2app.faults import from_environment
 from k2app.faust_command import Worker, add_commands
+from k2app.ingest.brake import Brake
+from k2app.ingest.disk import DiskGuard, folders
 from k2app.ingest.flush import Flusher
+from k2app.ingest.memory import MemoryGuard
 from k2app.ingest.positions import LogBounds, Policy
 from k2app.ingest.restore import Restorer
 from k2app.ingest.rows import Source
@@ -35,7 +40,10 @@ from k2app.lake.content import content_columns
 from k2app.lake.floors import Fingerprint, Place
 from k2app.lake.history import rows_between, rows_of_dates, visible_rows
 from k2app.lake.ledger import Retractions
+from k2app.lake.looks import Looks
+from k2app.lake.observed import observed
 from k2app.lake.tables import Name
+from k2app.lake.turns import Turns
 from k2app.lake.writer import Writer
 from k2app.logs import FAUST_LOGGER, configure, faust_config, get
 from k2app.market import exchanges as market_exchanges
@@ -46,9 +54,12 @@ from k2app.query.engine import QueryEngine
 from k2app.settings import Settings, read_settings
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_space import LogSpace
-from k2app.stream.logs_by_url import broker_credentials, broker_url, open_log, transport
-from k2app.stream.registry import open_registry
+from k2app.stream.logs_by_url import Log, broker_credentials, broker_url, open_log, transport
+from k2app.stream.observed_registry import ObservedRegistry
+from k2app.stream.registry import Registry, open_registry
 from k2app.stream.retention import Keep, Retention
+from k2app.stream.sensors import Sensors
+from k2app.watch import Look, Watch
 from tables.manager import PromptTableManager
 from tables.sequences import ROCKSDB_OPTIONS, SequenceTable, SequenceTables
 
@@ -56,6 +67,9 @@ logger = get(__name__)
 
 BATCH_CODEC = "k2-batch"
 """Faust codec of batch topics: passes the batch through. Decoding is ingest's: a failure inside Faust is acked away."""
+
+NO_SCHEMA = 2**31 - 1
+"""Id that no schema has (they count from 1): a registry that answers says so, and its client has nothing to keep."""
 
 COMMIT_INTERVAL_S = 1.0
 """Seconds between commits of offsets to the log: a hint for people and lag tools, the lake holds the truth."""
@@ -86,6 +100,11 @@ class K2App(faust.App):
     ingests: dict[Name, Ingest]
     metrics: Metrics
     engine: QueryEngine
+    brake: Brake
+    watch: Watch
+    probes: Mapping[str, web.Probe]
+    recovered = False
+    """Whether the partitions are given out and their tables recovered."""
     on_failure: Callable[[BaseException], Awaitable[None]] | None = None
     retention: Retention | None = None
     """None: the log is not ours to trim (Kafka)."""
@@ -102,28 +121,65 @@ class K2App(faust.App):
         self.consumer.before_revoke = self._revoke
         for ingest in self.ingests.values():
             ingest.start(self.consumer)
+        self.brake.start(self.consumer.positions)
+        self.watch.start()
         if self.retention is not None:
             self.retention.start()
 
     async def on_stop(self) -> None:
         """Flush first: Faust closes its tables before it sends any signal."""
         logger.info("stopping", rows_to_commit_first=sum(one.uncommitted for one in self.ingests.values()))
+        await self.watch.stop()
+        await self.brake.stop()
         # All at once: where the lake does not answer, each takes as long as it may.
         await asyncio.gather(*(ingest.stop() for ingest in self.ingests.values()))
         if self.retention is not None:
             await self.retention.stop()
         await super().on_stop()
         await asyncio.to_thread(self.engine.close)
+        await asyncio.to_thread(tracing.stop)
 
-    async def readiness(self) -> list[str]:
-        """Reasons why the worker is not ready; none: it is."""
-        log = self.consumer.trouble
-        reasons = [reason for ingest in self.ingests.values() for reason in ingest.not_ready()]
-        return reasons if log is None else [f"log: {log}", *reasons]
+    def on_rebalance_start(self) -> None:
+        """Note that the partitions change hands: the tables are recovered once more."""
+        self.recovered = False
+        super().on_rebalance_start()
+
+    async def readiness(self) -> web.Checks:
+        """Look at everything that the worker needs."""
+        asked = await web.ask(self.probes)
+        registry = asked.pop("registry")
+        ingests = {str(name): ingest.obstacle for name, ingest in self.ingests.items()}
+        # Schemas are known by their ids: the registry is asked for new ones only.
+        registry_waits = registry is not None and any(ingests.values())
+        parts = {
+            "log": self.consumer.trouble,
+            **ingests,
+            "recovery": None if self.recovered else "partitions are being taken over, and states recovered",
+            "commits": self._commits_overdue(),
+            "disk": self.brake.disk.trouble,
+            **asked,
+            "registry": registry if registry_waits else None,
+        }
+        warnings = {
+            "memory": self.brake.memory.trouble,
+            "registry": None if registry_waits else registry,
+        }
+        return web.Checks(parts, {part: said for part, said in warnings.items() if said is not None})
+
+    def _commits_overdue(self) -> str | None:
+        """Which tables lack what is on the log for too long, in words; None: none does."""
+        limit_s = self.settings.health.commit_age_s + self.settings.flush.interval_s
+        ages = {name: ingest.commit_age_s for name, ingest in self.ingests.items()}
+        late = [
+            f"{name}: nothing was committed for {age_s:.0f} s"
+            for name, age_s in ages.items()
+            if age_s > limit_s
+        ]
+        return "; ".join([*late, f"records wait (the limit is {limit_s:g} s)"]) if late else None
 
     def tell_waiting(self) -> None:
         """Let the metrics say which part waits for what does not answer; asked at every scrape."""
-        waiting = self.metrics.waiting
+        waiting = self.metrics.log.waiting
         waiting.labels("log").set_function(lambda: float(self.consumer.trouble is not None))
         for name, ingest in self.ingests.items():
             waiting.labels(name).set_function(partial(_waits, ingest))
@@ -140,6 +196,7 @@ class K2App(faust.App):
         ours = {tp for tp in self.consumer.assignment() if tp.topic in self.batch_topics}
         for ingest in self.ingests.values():
             await ingest.assign({tp for tp in ours if tp.topic in ingest.sources})
+        self.recovered = True
 
     async def _revoke(self, partitions: set[TP]) -> None:
         self.tables.recovery.give_up()
@@ -174,6 +231,7 @@ class K2Web(web.WebApp):
     """Faust app that answers queries and does nothing else."""
 
     engine: QueryEngine
+    watch: Watch
 
 
 def create_web(settings: Settings, catalog: Catalog) -> K2Web:
@@ -186,6 +244,7 @@ def create_web(settings: Settings, catalog: Catalog) -> K2Web:
     """
     web.check_bind(settings)
     metrics = Metrics(_process_registry())
+    catalog = observed(catalog, instruments.catalog_observer(metrics.lake))
     app = K2Web(
         f"{settings.consumer_group}-web",
         settings.web,
@@ -193,44 +252,146 @@ def create_web(settings: Settings, catalog: Catalog) -> K2Web:
         datadir=str(settings.state_dir),
         web_application_options=web.options(settings, metrics),
     )
-    app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
-    ready = web.CatalogReadiness(lambda: load(catalog, settings, Name.TRADES))
-    web.register(app, web.Dependencies(app.engine, metrics, ready, settings.web.idle_s))
+    app.engine = _engine(settings, catalog, metrics)
+    probes = _lake_probes(settings, catalog)
+
+    async def readiness() -> web.Checks:
+        return web.Checks(await web.ask(probes))
+
+    app.watch = _watch(settings, metrics, app.engine, readiness, {})
+    web.register(app, _dependencies(settings, app.engine, metrics, readiness))
     return app
 
 
-def create_app(settings: Settings) -> K2App:
-    """Wire the application; makes topics, subjects and tables that are missing.
+@dataclass(frozen=True)
+class Prepared:
+    """What a worker stands on: opened, and everything there that has to be."""
+
+    served: topology.Topics
+    log: Log
+    registry: Registry
+    catalog: Catalog
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Open log, registry and catalog; make topics, subjects and tables that are missing. Blocks.
 
     Raises
     ------
     OperatorError
         The configuration does not fit what is there.
+    TransientError
+        One of them does not answer.
     """
     web.check_bind(settings)
     served = topology.topics(settings)
-    log = open_log(settings)
-    registry = open_registry(settings, log.file)
-    catalog = open_catalog(settings)
-    topology.initialise(settings, served, log, registry, catalog)
+    with ExitStack() as opened:
+        log = open_log(settings)
+        opened.callback(log.close)
+        registry = open_registry(settings, log.file)
+        catalog = open_catalog(settings)
+        opened.callback(catalog.close)
+        topology.initialise(settings, served, log, registry, catalog)
+        # Whoever waits for what is away tries often: only what is used stays open.
+        opened.pop_all()
+    return Prepared(served, log, registry, catalog)
+
+
+def create_app(settings: Settings, prepared: Prepared | None = None) -> K2App:
+    """Wire the application.
+
+    Parameters
+    ----------
+    prepared
+        What `prepare` returned; None: it is called here.
+
+    Raises
+    ------
+    OperatorError
+        The configuration does not fit what is there.
+    TransientError
+        Something does not answer.
+    """
+    on = prepared or prepare(settings)
+    served, log, registry = on.served, on.log, on.registry
     metrics = Metrics(_process_registry())
+    catalog = observed(on.catalog, instruments.catalog_observer(metrics.lake))
     app = _faust_app(settings, log.log_id, frozenset(served.by_name), metrics)
     app.served = served
     tables = SequenceTables(app, {t: _table(app, t, served) for t in _sequenced(served)})
-    schema_cache = SchemaCache(registry)
+    schema_cache = SchemaCache(ObservedRegistry(registry, metrics.schemas))
+    turns = Turns(settings.catalog_uri)
     app.ingests = {
-        Name(data_type.value): _ingest(app, data_type, catalog, tables, schema_cache, log.log_id)
+        Name(data_type.value): _ingest(app, data_type, catalog, tables, schema_cache, log.log_id, turns)
         for data_type in DataType
     }
     for ingest in app.ingests.values():
         register_agents(app, ingest, [_topic(app, name, served) for name in ingest.sources])
     app.tell_waiting()
+    instruments.begin_at_zero(metrics)
+    instruments.tell_ingests(metrics, app.ingests.values(), schema_cache)
     app.on_rebalance_complete.connect(app.assign)
-    app.engine = QueryEngine(settings, catalog, market_exchanges.load(settings.exchanges_file))
+    app.engine = _engine(settings, catalog, metrics)
     if log.file is not None:
         app.retention = _retention(app, log.file, catalog)
-    web.register(app, web.Dependencies(app.engine, metrics, app.readiness, settings.web.idle_s))
+    disk = DiskGuard(folders(settings), settings.disk.min_free_bytes)
+    app.brake = Brake(
+        MemoryGuard.of(settings.memory), disk, list(app.ingests.values()), app.fail, _pausing(metrics)
+    )
+    instruments.tell_brake(metrics, app.brake)
+    app.probes = {
+        **_lake_probes(settings, catalog),
+        "registry": web.Probe("schema registry", lambda: registry.schema(NO_SCHEMA)),
+    }
+    folders_of_state = {topic: tables.folders(topic) for topic in _sequenced(served)}
+    looks = instruments.worker_looks(settings, metrics, app.ingests, folders_of_state, lambda: app.consumer)
+    app.watch = _watch(settings, metrics, app.engine, app.readiness, looks)
+    web.register(app, _dependencies(settings, app.engine, metrics, app.readiness))
     return app
+
+
+def _engine(settings: Settings, catalog: Catalog, metrics: Metrics) -> QueryEngine:
+    exchanges, observe = (
+        market_exchanges.load(settings.exchanges_file),
+        instruments.catalog_observer(metrics.lake),
+    )
+    engine = QueryEngine(settings, catalog, exchanges, metrics.query, observe)
+    instruments.tell_engine(metrics, engine)
+    return engine
+
+
+def _watch(
+    settings: Settings,
+    metrics: Metrics,
+    engine: QueryEngine,
+    readiness: Callable[[], Awaitable[web.Checks]],
+    looks: Mapping[str, Look],
+) -> Watch:
+    async def ready() -> bool:
+        return not (await readiness()).reasons
+
+    instruments.tell_build(metrics)
+    instruments.begin_web_at_zero(metrics)
+    every = {**instruments.process_looks(settings, metrics, engine, ready), **looks}
+    return Watch(metrics.process, every, settings.metrics.look_s)
+
+
+def _pausing(metrics: Metrics) -> Callable[[str], None]:
+    return lambda reason: metrics.ingest.pauses.labels(reason).inc()
+
+
+def _lake_probes(settings: Settings, catalog: Catalog) -> dict[str, web.Probe]:
+    looks = Looks(lambda: load(catalog, settings, Name.TRADES))
+    return {
+        "catalog": web.Probe("catalog", looks.catalog),
+        "warehouse": web.Probe("warehouse", looks.warehouse),
+    }
+
+
+def _dependencies(
+    settings: Settings, engine: QueryEngine, metrics: Metrics, readiness: Callable[[], Awaitable[web.Checks]]
+) -> web.Dependencies:
+    return web.Dependencies(engine, metrics, readiness, settings.web.idle_s, settings.health.loop_delay_s)
 
 
 def _process_registry() -> CollectorRegistry:
@@ -252,6 +413,7 @@ def _faust_app(settings: Settings, log_id: str, batch_topics: frozenset[str], me
         datadir=str(state),
         autodiscover=False,
         Worker=Worker,
+        monitor=Sensors(metrics.log),
         broker_commit_interval=COMMIT_INTERVAL_S,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
@@ -313,9 +475,11 @@ def _ingest(
     tables: SequenceTables,
     schema_cache: SchemaCache,
     log_id: str,
+    turns: Turns,
 ) -> Ingest:
     settings, name = app.settings, Name(data_type.value)
-    writer = Writer(catalog, settings, name, _now_us)
+    watch = instruments.commit_watch(app.metrics.flush)
+    writer = Writer(catalog, settings, name, _now_us, watch=watch, turns=turns)
     reader = topology.reader_schema(data_type)
     retractions = Retractions(lambda: load(catalog, settings, Name.LOADS))
 
@@ -349,7 +513,16 @@ def _ingest(
             schema_cache,
             Flusher(writer, tables, table_uuid, copies, app.metrics, from_environment()),
             Restorer(
-                log_id, writer, tables, table_uuid, lake_rows, lake_scopes, app.log_bounds, policy, keep_days
+                log_id,
+                writer,
+                tables,
+                table_uuid,
+                lake_rows,
+                lake_scopes,
+                app.log_bounds,
+                policy,
+                keep_days,
+                lambda stored: app.metrics.log.states_restored.labels(name, stored).inc(),
             ),
             app.metrics,
             app.fail,
@@ -366,6 +539,7 @@ def _retention(app: K2App, file: LogFile, catalog: Catalog) -> Retention:
         Keep(settings.log.keep_hours, settings.log.keep_bytes),
         _now_us,
         app.fail,
+        trimmed=app.metrics.log.trimmed.inc,
     )
 
 
@@ -378,6 +552,7 @@ def __getattr__(name: str) -> Any:
     if name == "app":
         settings = read_settings()
         configure(settings.logs)
+        tracing.start(settings.otel)
         add_commands()
         found = globals()["app"] = create_app(settings)
         return found

@@ -1,43 +1,73 @@
-"""Lines that a library writes again and again: once in a while, with the number of those left out.
+"""Lines that are written again and again: some at first, then one now and then, with the number of those left out.
 
-While a broker is away, aiokafka writes a hundred lines a second that say so.
+While a broker is away, aiokafka writes a hundred lines a second that say so. Our own lines are written once for what
+happens once; but a registry that fails, or clients that ask for the impossible, make things happen many times.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 
-LIBRARIES = ("aiokafka", "stamina")
+LIBRARIES = ("aiokafka", "stamina", "opentelemetry")
 """Loggers that repeat themselves; stamina says each attempt of a commit, with its number."""
 
 AGAIN_AFTER_S = 30.0
 """Seconds until the same line is written again."""
 
+OURS_AT_ONCE = 10
+"""Warnings of ours of one kind that are written as they come: what differs between them may matter."""
+
+OURS_AGAIN_S = 3.0
+"""Seconds after which one more of them is: a storm of hours stays readable."""
+
 LINES = 1_000
 """Different lines that are remembered; beyond, all are forgotten: they may hold offsets and ids without end."""
 
+SUBJECTS = ("table", "topic", "partition", "part")
+"""Names in our lines that tell what they are about: trouble with one table must not hide that with another."""
+
+Key = tuple[str, ...]
+
+
+@dataclass
+class _Seen:
+    """How often a line may still be written, and how many were not."""
+
+    credit: float
+    at_s: float
+    left_out: int = 0
+
 
 class Repeats(logging.Filter):
-    """Lets a line of those libraries through once in `AGAIN_AFTER_S`."""
+    """Lets a line of those libraries through once in `AGAIN_AFTER_S`, warnings of ours while they are few."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self._seen: dict[Key, _Seen] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is written; says at its end how often it was not."""
-        if not record.name.startswith(LIBRARIES):
-            return True
-        line = (record.name, _said(record))
-        written_at, left_out = self._seen.get(line, (float("-inf"), 0))
+        if record.name.startswith(LIBRARIES):
+            return self._passes(record, (record.name, _said(record)), 1.0, AGAIN_AFTER_S)
+        if record.levelno >= logging.WARNING and isinstance(record.msg, dict):
+            about = (str(record.msg.get(name, "")) for name in SUBJECTS)
+            return self._passes(record, (record.name, _said(record), *about), OURS_AT_ONCE, OURS_AGAIN_S)
+        return True
+
+    def _passes(self, record: logging.LogRecord, line: Key, at_once: float, again_s: float) -> bool:
         now = time.monotonic()
-        if now - written_at < AGAIN_AFTER_S:
-            self._seen[line] = (written_at, left_out + 1)
-            return False
-        if len(self._seen) >= LINES:
+        if line not in self._seen and len(self._seen) >= LINES:
             self._seen.clear()
-        self._seen[line] = (now, 0)
+        seen = self._seen.setdefault(line, _Seen(at_once, now))
+        seen.credit = min(at_once, seen.credit + (now - seen.at_s) / again_s)
+        seen.at_s = now
+        if seen.credit < 1:
+            seen.left_out += 1
+            return False
+        seen.credit -= 1
+        left_out, seen.left_out = seen.left_out, 0
         if left_out and isinstance(record.msg, dict):
             record.msg = {**record.msg, "times_since": left_out}
         elif left_out:

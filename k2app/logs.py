@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 
+from k2app import tracing
 from k2app.log_repeats import Repeats
 from k2app.settings import LogsSettings
 
 LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "httpx", "asyncio")
 """Loggers of libraries that narrate what they do: their warnings are ours, their stories only at level debug."""
+
+_URL_PASSWORD = re.compile(r"(://[^\s/:@'\"]*):[^\s/@'\"]+@")
+"""Source: RFC 3986, 3.2.1: user and password before the host."""
 
 FAUST_LOGGER = logging.getLogger("faust.k2")
 """Logger of our subclasses of Faust's services, which narrate every start and stop."""
@@ -55,8 +62,17 @@ def formatter(settings: LogsSettings) -> logging.Formatter:
     exceptions = [structlog.processors.format_exc_info] if settings.format == "json" else []
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared(),
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *exceptions,
+            lambda logger, name, line: without_passwords(renderer(logger, name, line)),
+        ],
     )
+
+
+def without_passwords(line: str) -> str:
+    """Line without the passwords of its URLs: libraries put what they were given into their errors."""
+    return _URL_PASSWORD.sub(r"\1:***@", line)
 
 
 def faust_config(settings: LogsSettings) -> dict[str, Any]:
@@ -78,15 +94,30 @@ def faust_config(settings: LogsSettings) -> dict[str, Any]:
     }
 
 
+def correlated(**ids: str) -> AbstractContextManager[None]:
+    """Let every line carry these ids, from here on to the end of the block: on its tasks and threads, too.
+
+    `asyncio.to_thread` and tasks take them along; threads of a pool have to be handed `contextvars.copy_context()`.
+    """
+    return structlog.contextvars.bound_contextvars(**ids)
+
+
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Logger named `name`; binds what the current context holds (correlation ids)."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger
 
 
+def _add_trace(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the ids of the trace that the line belongs to, if there is one."""
+    line.update(tracing.current_ids())
+    return line
+
+
 def _shared() -> list[Any]:
     return [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),

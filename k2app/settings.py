@@ -154,6 +154,11 @@ class LakeSettings(_Group):
     credential: SecretStr = Field(
         SecretStr(""), description="REST catalog: OAuth2 client as ID:SECRET, for which it gives out tokens."
     )
+    ca_file: OptionalPath = Field(
+        None,
+        description="PostgreSQL or REST catalog: PEM file with the authorities that vouch for it; empty: the system's "
+        "(https), or what K2_LAKE_URI says (PostgreSQL).",
+    )
     timeout_s: float = Field(
         60.0,
         ge=1,
@@ -178,6 +183,10 @@ class S3Settings(_Group):
     access_key_id: str = Field("", description="S3: access key.")
     secret_access_key: SecretStr = Field(SecretStr(""), description="S3: secret of the access key.")
     session_token: SecretStr = Field(SecretStr(""), description="S3: token of a temporary access key.")
+    ca_file: OptionalPath = Field(
+        None,
+        description="S3: PEM file with the authorities that vouch for the server (https); empty: the system's.",
+    )
     virtual_hosts: bool = Field(
         False, description="S3: K2_S3_ENDPOINT takes a bucket as part of its host's name, not of the path."
     )
@@ -219,6 +228,11 @@ class LoadSettings(_Group):
 
     block_bytes: int = Field(1024 * 1024, ge=4096, description="Bytes of a file parsed at once.")
     wait_s: float = Field(60.0, gt=0, description="--wait gives up after this many seconds without progress.")
+    metrics_file: OptionalPath = Field(
+        None,
+        description="File (ending in .prom) into which `k2 load` writes its metrics, for node_exporter's textfile "
+        "collector; empty: none.",
+    )
 
 
 class QuerySettings(_Group):
@@ -283,6 +297,84 @@ class LogsSettings(_Group):
     format: Literal["console", "json"] = Field("console", description="Form of the lines.")
 
 
+class HealthSettings(_Group):
+    """When the health checks say that something is wrong."""
+
+    commit_age_s: float = Field(
+        300.0,
+        gt=0,
+        description="Worker: not ready when records wait and, K2_FLUSH_INTERVAL_S aside, nothing was committed for so "
+        "many seconds.",
+    )
+    loop_delay_s: float = Field(
+        5.0, gt=0, description="Not live when the event loop is so many seconds behind what is due."
+    )
+
+
+class StartSettings(_Group):
+    """How a worker starts."""
+
+    within_s: float = Field(
+        300.0,
+        ge=0,
+        description="Worker: seconds for which it waits, at its start, for a log, registry or lake that does not "
+        "answer; 0: it ends at once.",
+    )
+
+
+class MemorySettings(_Group):
+    """How much memory a worker may take."""
+
+    limit_bytes: int = Field(
+        0,
+        ge=0,
+        description="Worker: bytes of memory of the process from which on it reads no further than it has committed; "
+        "0: four fifths of what the machine or the container has.",
+    )
+
+
+class DiskSettings(_Group):
+    """How much of the disk is left alone."""
+
+    min_free_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=0,
+        description="Worker: free bytes of the disks of K2_HOME and of a local log or warehouse below which it stops "
+        "reading; 0: never.",
+    )
+
+
+class OtelSettings(_Group):
+    """Traces, for OpenTelemetry."""
+
+    endpoint: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="OpenTelemetry: URL of a collector that takes OTLP over HTTP, e.g. http://localhost:4318; empty: "
+        "no traces. Needs the extra `otel`.",
+    )
+    service_name: str = Field("k2", min_length=1, description="OpenTelemetry: name of the service in traces.")
+    sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="OpenTelemetry: share of the traces begun here that is kept."
+    )
+
+
+class MetricsSettings(_Group):
+    """What /metrics says."""
+
+    look_s: float = Field(
+        15.0,
+        gt=0,
+        description="Seconds between looks at what is not to be asked at every scrape: sizes of tables, log and state.",
+    )
+    top_symbols: int = Field(
+        10,
+        ge=0,
+        le=1_000,
+        description="Symbols with most open gaps, each with a series of its own; 0: none.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set; see the fields' descriptions."""
 
@@ -323,6 +415,12 @@ class Settings(BaseSettings):
     query: QuerySettings = QuerySettings()
     web: WebSettings = WebSettings()
     logs: LogsSettings = LogsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    health: HealthSettings = HealthSettings()
+    start: StartSettings = StartSettings()
+    memory: MemorySettings = MemorySettings()
+    disk: DiskSettings = DiskSettings()
+    otel: OtelSettings = OtelSettings()
 
     @field_validator("home")
     @classmethod

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import signal
 
+from k2app import tracing
 from k2app.app import K2Web
 from k2app.blocking import BlockingCalls
 from k2app.errors import OperatorError
@@ -40,11 +41,14 @@ async def run_web(app: K2Web, at: WebSettings) -> signal.Signals | None:
     with stop_signal() as stop:
         try:
             await _start(app, at)
+            app.watch.start()
             await stop.event.wait()
             logger.info("stopping", requests_end_within_s=at.stop_within_s)
         finally:
+            await app.watch.stop()
             await app.web.stop()
             await asyncio.to_thread(app.engine.close)
+            await asyncio.to_thread(tracing.stop)
     return stop.signal
 
 

@@ -7,7 +7,7 @@ import errno
 import gc
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from faust.types import TP
@@ -17,6 +17,7 @@ from k2app.blocking import BlockingCalls
 from k2app.errors import OperatorError
 from k2app.ingest.service import Ingest
 from k2app.logs import get
+from k2app.settings import WebSettings
 
 logger = get(__name__)
 
@@ -40,7 +41,7 @@ class Stop:
         self.event.set()
 
 
-async def run(app: K2App, *, drain: bool = False) -> signal.Signals | None:
+async def run(app: K2App, *, drain: bool = False, stop: Stop | None = None) -> signal.Signals | None:
     """Run a worker.
 
     Parameters
@@ -49,6 +50,8 @@ async def run(app: K2App, *, drain: bool = False) -> signal.Signals | None:
         A new app.
     drain
         Read to the end that the log has at the start, commit, and end.
+    stop
+        Who takes note of signals; None: the signals are waited for here.
 
     Returns
     -------
@@ -70,9 +73,9 @@ async def run(app: K2App, *, drain: bool = False) -> signal.Signals | None:
     asyncio.get_running_loop().set_default_executor(BlockingCalls())
     # Faust collects garbage once per table at every assignment and stop; what was imported need not be looked at.
     gc.freeze()
-    with stop_signal() as stop:
-        await _until_first(app, failed, stop.event, drain=drain)
-    return stop.signal
+    with stop_signal() if stop is None else nullcontext(stop) as told:
+        await _until_first(app, failed, told.event, drain=drain)
+    return told.signal
 
 
 async def _until_first(
@@ -97,19 +100,25 @@ async def _until_first(
 
 
 async def _serve(app: K2App, *, drain: bool) -> None:
-    try:
+    with port_ours(app.settings.web):
         await app.start()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        at = app.settings.web
-        raise OperatorError(
-            f"{at.host}:{at.port} is taken by another program: set K2_WEB_PORT, or K2_WEB_ENABLED=false"
-        ) from error
     if drain:
         await _drain(app)
     else:
         await app.wait_until_stopped()
+
+
+@contextmanager
+def port_ours(at: WebSettings) -> Iterator[None]:
+    """Say who is in the way, if the port cannot be had."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OperatorError(
+            f"{at.host}:{at.port} is taken by another program: set K2_WEB_PORT, or K2_WEB_ENABLED=false"
+        ) from error
 
 
 async def _drain(app: K2App) -> None:

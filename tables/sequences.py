@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -73,6 +74,11 @@ class SequenceTable(faust.Table):
                     primitives[json.loads(key)] = json.loads(value)
         return States.from_primitives(primitives), watermark
 
+    def folders(self) -> list[Path]:
+        """Folders of RocksDB, by partition."""
+        store = self.data
+        return [store.partition_path(partition) for partition in range(self.partitions or 0)]
+
     def _items(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         store = self.data
         items: Iterator[tuple[bytes, bytes]] = store._visible_items(  # noqa: SLF001 - no public way by partition
@@ -123,6 +129,10 @@ class SequenceTables:
     def read(self, topic: str, partition: int) -> tuple[States, Watermark | None]:
         """See `k2app.ingest.states.StateTables`."""
         return self._tables[topic].read(partition)
+
+    def folders(self, topic: str) -> list[Path]:
+        """Folders of RocksDB of a topic's partitions; those of partitions that were never ours are not there."""
+        return self._tables[topic].folders()
 
     async def write_states(self, changes: Sequence[StateChange]) -> None:
         """See `k2app.ingest.states.StateTables`."""

@@ -22,17 +22,21 @@ from web.dependencies import Dependencies
 from web.driver import Driver, WebApp
 from web.middlewares import add_headers, middlewares
 from web.rates import Places, Rates
-from web.readiness import CatalogReadiness
+from web.readiness import Checks, Probe, ask
+from web.starting import starting_site
 
 __all__ = [
-    "CatalogReadiness",
+    "Checks",
     "Dependencies",
     "Driver",
+    "Probe",
     "WebApp",
+    "ask",
     "check_bind",
     "middlewares",
     "options",
     "register",
+    "starting_site",
 ]
 
 MAX_BODY_BYTES = 1_024

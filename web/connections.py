@@ -90,7 +90,7 @@ class Connection(web.RequestHandler):
             super().handle_error(request, status, exc, message)
             return problem(status, "internal", "something went wrong; the log has it")
         status, detail = _unreadable(exc)
-        self._metrics.requests.labels("unreadable", str(int(status))).inc()
+        self._metrics.web.requests.labels("unreadable", str(int(status))).inc()
         response = _Farewell(self, problem(status, "http", detail))
         response.force_close()
         return response

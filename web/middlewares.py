@@ -1,4 +1,7 @@
-"""What every request goes through, outermost first: correlation id, measures, errors, its host, who asks, no bodies."""
+"""What every request goes through, outermost first.
+
+Correlation id, measures, errors, refusals, its host, who asks, no bodies.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,19 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from uuid import uuid4
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from k2app import logs
+from k2app import logs, tracing
 from k2app.errors import K2Error
 from k2app.metrics import Metrics
+from k2app.query.reading.pool import TooBusyError
 from web.access import HEALTH, Access
 from web.hosts import check_hosts
 from web.missing import http_error_to_problem
 from web.problems import error_to_problem, problem
 from web.rates import Places, Rates
+from web.refusal import RefusedError
 
 REQUEST_ID = "X-Request-ID"
 """Header that carries the correlation id in and out."""
@@ -44,6 +48,7 @@ def middlewares(
         _correlate,
         _measure(metrics),
         _explain,
+        _count_refusals(metrics),
         check_hosts(access, allowed_hosts),
         _admit(access, rates, places),
         _refuse_bodies,
@@ -66,8 +71,29 @@ async def _correlate(request: web.Request, handler: Handler) -> web.StreamRespon
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if _REQUEST_ID_TEXT.fullmatch(given) else uuid4().hex
     request[HEADERS] = {REQUEST_ID: request_id}
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        return await handler(request)
+    with (
+        logs.correlated(request_id=request_id),
+        tracing.request_span(request.method, request.headers) as span,
+    ):
+        response = await handler(request)
+        tracing.note(span, f"{request.method} {route_of(request)}", _told(request, response))
+        return response
+
+
+def _told(request: web.Request, response: web.StreamResponse) -> dict[str, str | int]:
+    """What a request's span says. Source: OpenTelemetry semantic conventions, "HTTP server span"."""
+    return {
+        "http.request.method": request.method,
+        "http.route": route_of(request),
+        "http.response.status_code": response.status,
+        "k2.request_id": request[HEADERS][REQUEST_ID],
+    }
+
+
+def route_of(request: web.Request) -> str:
+    """Path of a request as it was declared, never as it was asked: paths hold symbols."""
+    resource = request.match_info.route.resource
+    return "unmatched" if resource is None else resource.canonical
 
 
 def _measure(metrics: Metrics) -> Middleware:
@@ -75,14 +101,49 @@ def _measure(metrics: Metrics) -> Middleware:
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count the request and its time by route, never by path: paths hold symbols."""
         begun = time.perf_counter()
-        response = await handler(request)
-        resource = request.match_info.route.resource
-        route = "unmatched" if resource is None else resource.canonical
-        metrics.requests.labels(route, str(response.status)).inc()
-        metrics.request_seconds.labels(route).observe(time.perf_counter() - begun)
+        with metrics.web.in_flight.track_inprogress():
+            response = await handler(request)
+        route = route_of(request)
+        metrics.web.requests.labels(route, str(response.status)).inc()
+        metrics.web.seconds.labels(route).observe(time.perf_counter() - begun)
+        metrics.web.bytes.labels(route).inc(_body_bytes(request, response))
         return response
 
     return measure
+
+
+def _body_bytes(request: web.Request, response: web.StreamResponse) -> int:
+    """Bytes of a response's body: of one that is sent while it is made, what was sent; of others what will be."""
+    if request.method == hdrs.METH_HEAD:
+        return 0
+    return response.body_length if response.prepared else response.content_length or 0
+
+
+def _count_refusals(metrics: Metrics) -> Middleware:
+    @web.middleware
+    async def count_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count who is not let in, by why."""
+        try:
+            return await handler(request)
+        except TooBusyError:
+            metrics.web.limited.labels("busy").inc()
+            raise
+        except RefusedError as error:
+            if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+                metrics.web.limited.labels(error.kind).inc()
+            elif hdrs.WWW_AUTHENTICATE in error.headers:
+                metrics.web.unauthorised.labels(_reason(error)).inc()
+            raise
+
+    return count_refusals
+
+
+def _reason(error: RefusedError) -> str:
+    """What is wrong with a key (Source: RFC 6750, 3.1: no error code where none was sent)."""
+    challenge = error.headers[hdrs.WWW_AUTHENTICATE]
+    if "insufficient_scope" in challenge:
+        return "scope"
+    return "wrong" if "invalid_token" in challenge else "missing"
 
 
 @web.middleware

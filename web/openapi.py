@@ -174,7 +174,7 @@ def _others() -> Schema:
     state = {"application/json": {"schema": {"type": "object", "properties": {"status": {"type": "string"}}}}}
     anything = {"application/json": {"schema": {"type": "object"}}}
     return {
-        "/health/live": _plain("live", "Whether the process runs.", state, 500, is_public=True),
+        "/health/live": _plain("live", "Whether the event loop turns.", state, 500, 503, is_public=True),
         "/health/ready": _plain("ready", "Whether it can do its work.", state, 500, 503, is_public=True),
         "/metrics": _plain("metrics", "Metrics in Prometheus' text format.", text, 401, 403, 421, 429, 500),
         PATH: _plain("openapi", "This document.", anything, 421, 429, 500, is_public=True),

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 
 from k2app.query.answers.formats import Format
 from k2app.query.beside import Bytes
+from k2app.query.measures import count_bytes, count_rows
 from k2app.query.reading.pool import Running, TooBusyError
 from k2app.query.reading.reader import Reader
 from k2app.query.replay.lines import Lines, Part
@@ -46,7 +47,8 @@ def register(app: faust.App, dependencies: Dependencies) -> None:
 
 async def _get(dependencies: Dependencies, request: web.Request) -> web.StreamResponse:
     try:
-        with measured(dependencies, REPLAY_QUERY.name):
+        running = dependencies.metrics.query.replays.track_inprogress()
+        with measured(dependencies, REPLAY_QUERY.name), running:
             return await _answer(dependencies, request)
     except BrokenOffError as broken:
         # What was sent cannot be taken back, and nothing may follow it.
@@ -98,6 +100,7 @@ class _Sending:
         encoding: str | None,
     ) -> None:
         self._engine, self._idle_s = dependencies.engine, dependencies.idle_s
+        self._metrics = dependencies.metrics.query
         self._request, self._asked, self._lines = request, asked, lines
         self._encoding = encoding
         self._packed: list[bytes] = []
@@ -142,6 +145,7 @@ class _Sending:
                     part = step.result()
                     if part is None:
                         return
+                    count_rows(self._metrics, REPLAY_QUERY.name, len(part))
                     script.take(part)
                     step = asyncio.ensure_future(self._step())
                 for data in gathered(script.due(time.monotonic())):
@@ -171,6 +175,7 @@ class _Sending:
                 return await asyncio.wrap_future(self._running.future)
 
     async def _write(self, data: Bytes, *, last: bool = False) -> None:
+        count_bytes(self._metrics, REPLAY_QUERY.name, len(data))
         if self._encoder is not None:
             data = await asyncio.to_thread(self._pack, self._encoder, data, last)
         if data:

@@ -22,6 +22,7 @@ from k2app.query.answers.result import Result
 from k2app.query.answers.stream import Stream
 from k2app.query.answers.writing import control_line, write_stream
 from k2app.query.beside import Bytes
+from k2app.query.measures import count_bytes
 from k2app.query.query import Query
 from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, Running
 from k2app.query.requests import Request
@@ -57,6 +58,10 @@ class BrokenOffError(Exception):
         self.response = response
 
 
+def _uncounted(_size_bytes: int) -> None:
+    pass
+
+
 @dataclass
 class _Sending:
     """One answer on its way."""
@@ -65,21 +70,30 @@ class _Sending:
     encoding: str | None
     channel: Channel = field(default_factory=lambda: Channel(GATHERED_BYTES))
     headers: dict[str, str] = field(default_factory=dict)
+    count: Callable[[int], None] = _uncounted
+    """Hears how many bytes were written, before compression."""
 
     def written(self, asked: Request, stream: Stream) -> int:
         """Write the stream into the channel; in the query's thread. Returns the number of rows."""
         self.headers = head_of(stream)
         write = partial(write_stream, stream, self.form, numbers=asked.numbers, control=asked.control)
         if self.encoding is None:
-            return write(self.channel.write)
+            return write(self._counted(self.channel.write))
         compressed = encoder(self.encoding, self.channel.write)
         try:
-            rows = write(compressed.write)
+            rows = write(self._counted(compressed.write))
         except BaseException:
             compressed.drop()
             raise
         compressed.close()
         return rows
+
+    def _counted(self, write: Callable[[Bytes], object]) -> Callable[[Bytes], object]:
+        def counted(data: Bytes) -> object:
+            self.count(len(data))
+            return write(data)
+
+        return counted
 
     def last_words(self, detail: str) -> bytes:
         """What is said where it breaks off; empty where the form has no room for it."""
@@ -102,7 +116,7 @@ async def send_stream(
         It failed later.
     """
     encoding = None if form is Format.PARQUET else chosen(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    sending = _Sending(form, encoding)
+    sending = _Sending(form, encoding, count=partial(count_bytes, dependencies.metrics.query, query.name))
     running = dependencies.engine.submit_stream(query, asked, partial(sending.written, asked))
     return await send(request, sending, running, dependencies.idle_s)
 

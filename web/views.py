@@ -15,6 +15,7 @@ from k2app.errors import GoneError, RequestError
 from k2app.query.answers.formats import MEDIA_TYPES, Format, accepted
 from k2app.query.answers.result import Result
 from k2app.query.answers.result_text import to_json
+from k2app.query.measures import count_bytes
 from k2app.query.query import Query
 from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
 from k2app.query.requests import Request, parse
@@ -69,10 +70,10 @@ class measured:  # noqa: N801 - used as a function
         self._begun = time.perf_counter()
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        self._metrics.queries.labels(
+        self._metrics.query.queries.labels(
             self._name, _outcome(error.__cause__ if isinstance(error, BrokenOffError) else error)
         ).inc()
-        self._metrics.query_seconds.labels(self._name).observe(time.perf_counter() - self._begun)
+        self._metrics.query.seconds.labels(self._name).observe(time.perf_counter() - self._begun)
 
 
 async def _send_json(
@@ -80,20 +81,21 @@ async def _send_json(
 ) -> web.StreamResponse:
     encoding = chosen(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
     running = dependencies.engine.submit(query, asked, partial(_page, asked, encoding))
-    body, headers = await answer_of(request, running)
+    body, headers, size_bytes = await answer_of(request, running)
+    count_bytes(dependencies.metrics.query, query.name, size_bytes)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _JSON, **headers})
 
 
 _JSON = f"{MEDIA_TYPES[Format.JSON]}; charset=utf-8"
 
 
-def _page(asked: Request, encoding: str | None, result: Result) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a page; made in the query's thread."""
+def _page(asked: Request, encoding: str | None, result: Result) -> tuple[bytes, dict[str, str], int]:
+    """Body and headers of a page, and the bytes it has before compression; made in the query's thread."""
     body = to_json(result, numbers=asked.numbers)
     headers = head_of(result)
     if encoding is None or len(body) <= SMALL_BYTES:
-        return body, headers
-    return encoded(encoding, body), {**headers, hdrs.CONTENT_ENCODING: encoding}
+        return body, headers, len(body)
+    return encoded(encoding, body), {**headers, hdrs.CONTENT_ENCODING: encoding}, len(body)
 
 
 def _outcome(error: BaseException | None) -> str:

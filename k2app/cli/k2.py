@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from k2app import logs
+from k2app import logs, tracing
 from k2app.cli import collecting, completion
 from k2app.cli import options as take
 from k2app.cli.ending import STATUSES, Interruptible, interrupted, run
@@ -36,6 +36,7 @@ def _settings() -> Settings:
     collecting.begin()
     settings = read_settings()
     logs.configure(settings.logs)
+    tracing.start(settings.otel)
     return settings
 
 
@@ -88,7 +89,8 @@ def load(
     """Load CSV files: to the log, and from there into the lake by the worker.
 
     Rows that cannot be read are kept with the reason, never dropped. Loading a file twice changes nothing that a
-    query shows: the copies come back flagged `duplicate`.
+    query shows: the copies come back flagged `duplicate`. With K2_LOAD_METRICS_FILE set, rows, bytes and times of the
+    loads are written to that file, for node_exporter's textfile collector.
     """
     given = locals()
     from k2app.cli.load import Options, load_files  # noqa: PLC0415 - `k2 --help` stays fast
@@ -152,12 +154,12 @@ def worker(
 ) -> None:
     """Run the worker: read topics, check sequences, commit to the lake, serve HTTP.
 
+    Waits up to K2_START_WITHIN_S for a log, registry or lake that does not answer yet, and says what it waits for.
     Runs until SIGTERM or Ctrl-C; then it commits what it has read, and exits 0 after SIGTERM, 130 after Ctrl-C.
     """
-    from k2app.app import create_app  # noqa: PLC0415 - `k2 --help` stays fast
-    from k2app.worker import run as work  # noqa: PLC0415 - as above
+    from k2app.worker_start import start  # noqa: PLC0415 - `k2 --help` stays fast
 
-    if asyncio.run(work(create_app(_settings()), drain=drain)) is signal.SIGINT:
+    if asyncio.run(start(_settings(), drain=drain)) is signal.SIGINT:
         raise interrupted("k2", "what was read is committed; the next worker goes on from there")
 
 

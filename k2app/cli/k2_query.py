@@ -24,7 +24,7 @@ from k2app.query.requests import parse
 app = typer.Typer(
     cls=Interruptible,
     name="k2-query",
-    help="Ask the lake: trades, quotes, day summaries, gaps, symbols, stats.",
+    help="Ask the lake, or a server (`--url` of each command): the queries that HTTP has.",
     epilog=f"Example: `k2-query trades --symbol BHP --start 2026-01-05T00:00:00Z --limit 10`\n\n{STATUSES}",
     no_args_is_help=True,
     rich_markup_mode="markdown",

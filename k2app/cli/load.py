@@ -18,6 +18,7 @@ from k2app.errors import OperatorError
 from k2app.lake.catalog import open_catalog
 from k2app.load import profiles, symbols
 from k2app.load.job import Loader
+from k2app.load.load_metrics import LoadMeasures
 from k2app.load.profiles import Profile, SequenceMode
 from k2app.load.reader import Context, read
 from k2app.load.request import Report, Request
@@ -75,7 +76,8 @@ def load_files(settings: Settings, options: Options, console: Console) -> None:
     served = topology.topics(settings)
     requests = _requests(options, served, settings)
     with _loader(settings, served) as loader:
-        reports = [_load_one(loader, request, console) for request in requests]
+        measures = LoadMeasures(settings.load.metrics_file)
+        reports = [_load_one(loader, request, console, measures) for request in requests]
         if len(reports) > 1:
             _say(console, _total(reports))
         if options.wait and not options.dry_run:
@@ -165,11 +167,12 @@ def _reference(
     return symbols.reference(options.reference, blocks)
 
 
-def _load_one(loader: Loader, request: Request, console: Console) -> Report:
+def _load_one(loader: Loader, request: Request, console: Console, measures: LoadMeasures) -> Report:
     started = time.perf_counter()
     try:
-        with loading(request.path, console) as shown:
+        with measures.counting(request) as reports, loading(request.path, console) as shown:
             report = loader.load(request, shown)
+            reports.append(report)
     except KeyboardInterrupt:
         raise interrupted("k2", _after_interrupt(request, sending=shown.sending)) from None
     report.took_s = time.perf_counter() - started

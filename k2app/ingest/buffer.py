@@ -27,6 +27,8 @@ class Buffer:
     records: int = 0
     since_s: float | None = None
     """When its oldest record was read, by the event loop's clock."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each step of its flush took."""
 
     def add(self, processed: Processed, records: int, acknowledge: Acknowledge, now_s: float) -> None:
         """Add what one batch became."""

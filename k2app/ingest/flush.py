@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from k2app import tracing
 from k2app.faults import Faults
 from k2app.ingest.buffer import Buffer
 from k2app.ingest.copies import LakeCopies, settle
+from k2app.ingest.flush_measures import count_flush, count_states
 from k2app.ingest.partition import PartitionCut
 from k2app.ingest.rows import flag_counts
 from k2app.ingest.states import StateTables
@@ -44,8 +45,15 @@ class Flusher:
     metrics: Metrics
     faults: Faults
 
-    async def flush(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Receipt:
-        """Commit a buffer that holds exactly the ranges of `cuts`.
+    async def flush(
+        self, buffer: Buffer, cuts: Sequence[PartitionCut], commit_id: str, lag: Callable[[], int]
+    ) -> Receipt:
+        """Commit a buffer that holds exactly the ranges of `cuts`, under a new commit id.
+
+        Parameters
+        ----------
+        lag
+            Records of the log that the lake does not have, once it has these.
 
         Raises
         ------
@@ -54,7 +62,7 @@ class Flusher:
         """
         started, self.writer.trouble = time.perf_counter(), None
         self.faults.point("flush-started")
-        staged = await asyncio.to_thread(self._stage, buffer, cuts)
+        staged = await asyncio.to_thread(self._stage, buffer, cuts, commit_id)
         self.faults.point("files-written")
         with self._timed(buffer, "side_commit"):
             await asyncio.to_thread(self.writer.commit_dead_letters, staged)
@@ -65,11 +73,12 @@ class Flusher:
             receipt = await asyncio.to_thread(self.writer.commit_main, staged)
         self.faults.point("main-committed")
         with self._timed(buffer, "states"):
-            await self._write_states(cuts)
+            await self._write_states(buffer.name, cuts)
         for acknowledge in buffer.acknowledge:
             await acknowledge()
         self.faults.point("flush-acknowledged")
-        self._report(buffer, cuts, receipt, staged.flush, time.perf_counter() - started)
+        count_flush(self.metrics, buffer.name, staged, receipt, flag_counts(staged.flush.rows))
+        self._tell(buffer, cuts, receipt, staged, time.perf_counter() - started, lag())
         return receipt
 
     @property
@@ -77,51 +86,56 @@ class Flusher:
         """What the commit that is under way waits for; None: nothing."""
         return self.writer.trouble
 
-    def _stage(self, buffer: Buffer, cuts: Sequence[PartitionCut]) -> Staged:
+    def _stage(self, buffer: Buffer, cuts: Sequence[PartitionCut], commit_id: str) -> Staged:
         with self._timed(buffer, "write_files"):
             rows, dead_letters, gaps = buffer.tables()
             rows = settle(buffer.name, rows, self.copies)
             ranges = tuple(cut.range for cut in cuts)
-            flush = Flush(uuid.uuid4().hex, ranges[0].log_id, rows, dead_letters, gaps, ranges)
+            flush = Flush(commit_id, ranges[0].log_id, rows, dead_letters, gaps, ranges)
             return self.writer.stage(flush)
 
-    async def _write_states(self, cuts: Sequence[PartitionCut]) -> None:
+    async def _write_states(self, name: str, cuts: Sequence[PartitionCut]) -> None:
         # On a thread: a catalog that does not answer must not keep the event loop.
         table_uuid = await asyncio.to_thread(self.table_uuid)
         changes = [cut.change(table_uuid) for cut in cuts if cut.partition.source.sequenced]
-        await self.tables.write_states(changes)
-        self.faults.point("states-written")
-        await self.tables.write_watermarks(changes)
+        with self.metrics.log.state_write_seconds.labels(name).time():
+            await self.tables.write_states(changes)
+            self.faults.point("states-written")
+            await self.tables.write_watermarks(changes)
         self.faults.point("watermarks-written")
+        count_states(self.metrics, name, changes)
 
     @contextmanager
     def _timed(self, buffer: Buffer, step: str) -> Iterator[None]:
-        with self.metrics.flush_seconds.labels(buffer.name, step).time():
+        with self.metrics.flush.seconds.labels(buffer.name, step).time(), tracing.span(step):
+            begun_s = time.perf_counter()
             yield
+            buffer.seconds[step] = round(time.perf_counter() - begun_s, 3)
 
-    def _report(
-        self, buffer: Buffer, cuts: Sequence[PartitionCut], receipt: Receipt, flush: Flush, took_s: float
+    def _tell(
+        self,
+        buffer: Buffer,
+        cuts: Sequence[PartitionCut],
+        receipt: Receipt,
+        staged: Staged,
+        took_s: float,
+        lag: int,
     ) -> None:
-        m, name = self.metrics, buffer.name
-        flags = flag_counts(flush.rows)
-        for flag, count in (flags or {"none": flush.rows.num_rows}).items():
-            m.rows_committed.labels(name, flag).inc(count)
-        for event in flush.gaps.select(["event", "severity"]).to_pylist():
-            m.gap_events.labels(name, event["event"], event["severity"]).inc()
-        m.dead_letters.labels(name).inc(flush.dead_letters.num_rows)
-        m.commits.labels(name, "committed").inc()
-        m.last_commit_timestamp.labels(name).set(receipt.committed_at_us / 1_000_000)
-        for cut in cuts:
-            m.committed_offset.labels(cut.range.topic, str(cut.range.partition)).set(cut.range.end)
+        """Write the one line of a flush."""
+        flush, files = staged.flush, [file for part in staged.parts.values() for file in part.files]
         logger.info(
             "flushed",
-            table=str(name),
+            table=str(buffer.name),
             rows=flush.rows.num_rows,
-            flags=flags,
+            flags=flag_counts(flush.rows),
             gap_events=flush.gaps.num_rows,
             dead_letters=flush.dead_letters.num_rows,
+            files=len(files),
+            bytes=sum(file.file_size_in_bytes for file in files),
             partitions=len(cuts),
+            lag_records=lag,
             snapshot=receipt.snapshot_id,
             commit_id=receipt.commit_id,
             seconds=round(took_s, 3),
+            steps=buffer.seconds,
         )

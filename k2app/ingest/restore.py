@@ -13,7 +13,7 @@ from k2app.ingest.partition import Partition
 from k2app.ingest.past import Past
 from k2app.ingest.positions import LogBounds, Policy, Position, position
 from k2app.ingest.rows import Source
-from k2app.ingest.states import StateTables, fold, judge
+from k2app.ingest.states import StateTables, Verdict, fold, judge
 from k2app.lake.floors import Floors, Place
 from k2app.lake.writer import Writer
 from k2app.logs import get
@@ -53,6 +53,8 @@ class Restorer:
     bounds: Bounds
     policy: Policy
     keep_days: int
+    judged: Callable[[Verdict], None]
+    """Hears what stored states were worth."""
 
     async def restore(self, wanted: Sequence[tuple[Source, int]]) -> list[Partition]:
         """Restore partitions, by topic and number.
@@ -117,6 +119,7 @@ class Restorer:
         if floor == 0 and watermark is None and not len(states):
             return
         verdict = judge(states, watermark, self.log_id, self.table_uuid(), floor)
+        self.judged(verdict)
         part.states = states
         if verdict == "current":
             return

@@ -36,6 +36,10 @@ class SchemaCache:
                 self._ask(schema_id)
         return {i: self._schemas[i] for i in ids if i in self._schemas}
 
+    def __len__(self) -> int:
+        """Schemas that can be read."""
+        return len(self._schemas)
+
     def refusals(self) -> dict[int, str]:
         """Why registered schemas cannot be read, by id."""
         return self._refused

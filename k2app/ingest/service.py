@@ -8,6 +8,7 @@ answer, when partitions are revoked. Then every partition is restored from the l
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,15 +17,19 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from k2app.errors import CommitUnknownError, FencedError, TransientError
+from k2app.ingest.behind import Behind
 from k2app.ingest.buffer import Acknowledge, Buffer
 from k2app.ingest.flush import Flusher
+from k2app.ingest.measures import Measures
 from k2app.ingest.partition import Partition
 from k2app.ingest.restore import Restorer
 from k2app.ingest.rows import Processed, Source, process
 from k2app.ingest.schema_cache import SchemaCache
+from k2app.ingest.spans import batch_span, flush_span
 from k2app.ingest.waiting import SILENT_S, Waiting
 from k2app.lake.tables import Name
-from k2app.logs import get
+from k2app.logs import correlated, get
+from k2app.market.sequence_states import States
 from k2app.metrics import Metrics
 from k2app.settings import FlushSettings
 from k2app.stream.batches import BatchPositions
@@ -44,6 +49,9 @@ LONGEST_PAUSE_S = 10.0
 MOST_DOUBLINGS = 10
 """Doublings of a pause, at most: so many reach the longest from a hundredth of a second."""
 
+OUTCOMES = ("committed", "fenced", "unknown", "failed")
+"""How a flush ends, as metrics have it."""
+
 VOID = (FencedError, TransientError, CommitUnknownError)
 """Errors after which the buffer is void, and the floor says what landed."""
 
@@ -58,6 +66,9 @@ class Log(Protocol):
 
     def highwater(self, tp: TP) -> int:
         """Next offset of one partition, as of the last look."""
+
+    def told(self, tp: TP) -> int | None:
+        """Next offset of one partition that is committed to the log; None: not known yet."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,7 @@ class Ingest:
         self._restore_trouble: str | None = None
         self._flush_trouble: str | None = None
         self._parts = parts
+        self._measures = Measures(parts.name, parts.metrics)
         self._log: Log | None = None
         self._partitions: dict[TP, Partition] = {}
         self._wanted: set[TP] = set()
@@ -97,11 +109,12 @@ class Ingest:
         self._flush_due = False
         self._void = False
         """The buffer and the partitions are about to be thrown away."""
-        self._waiting = Waiting(parts.name)
+        self._waiting = Waiting(table=parts.name)
         self._begun_s: dict[str, float] = {}
         """When what is under way began, by what it is."""
         self._failures = 0
         """Flushes that failed since one was committed."""
+        self._behind = Behind()
 
     # --- life
 
@@ -110,6 +123,7 @@ class Ingest:
         self._log = log
         self._stopping = False
         self._spawn(self._tick())
+        self._spawn(self._watch())
 
     async def assign(self, partitions: set[TP]) -> None:
         """Take partitions over: restore them from the lake, then read them. Returns at once."""
@@ -153,7 +167,8 @@ class Ingest:
     async def accept(self, batch: RecordBatch, acknowledge: Acknowledge) -> None:
         """Take one batch from an agent. `acknowledge` is called once it is in the lake."""
         try:
-            await self._accept(batch, acknowledge)
+            with batch_span(batch):
+                await self._accept(batch, acknowledge)
         except VOID as error:
             await self._stand_down(error)
         except asyncio.CancelledError:
@@ -168,24 +183,34 @@ class Ingest:
         async with self._turn:
             self._positions.taken(batch)
             part = self._partitions.get(tp)
-            fresh = part.unseen(batch) if part is not None and self._positions.current(batch) else None
-            if part is None or fresh is None or self._stopping:
+            if part is None or not self._positions.current(batch) or self._stopping:
+                self._measures.stale()
+                return
+            fresh = part.unseen(batch)
+            self._measures.redelivered(len(batch) - (0 if fresh is None else len(fresh)))
+            if fresh is None:
                 return
             await self._refuse_hole(tp, part, fresh)
             with self._under_way("reading a batch"):
                 processed = await asyncio.to_thread(self._process, part, fresh)
             if not self._positions.current(batch):
+                self._measures.stale()
                 return
             part.take(fresh, processed)
             self._buffer.add(processed, len(fresh), acknowledge, _now_s())
             self._count(fresh, processed)
-        if self._buffer.records >= self._parts.settings.max_rows and not self._flush_due:
+        if self._buffer.records >= self._parts.settings.max_rows:
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Flush as soon as the flush that is under way is done; once, however often it is said."""
+        if not self._flush_due:
             self._flush_due = True
             self._spawn(self.flush())
 
     def _process(self, part: Partition, batch: RecordBatch) -> Processed:
         schemas = self._parts.schemas
-        with self._parts.metrics.decode_seconds.labels(self.name).time():
+        with self._measures.decode_seconds.time():
             writers = schemas.writers(batch.data, batch.starts, batch.value_lengths)
             past = self._parts.restorer.past(part)
             return process(batch, part.source, part.states, writers, schemas.refusals(), part.dead, past)
@@ -203,19 +228,19 @@ class Ingest:
             raise FencedError(f"{tp.topic}/{tp.partition} was trimmed to {start} while it was read")
 
     def _count(self, batch: RecordBatch, processed: Processed) -> None:
-        m = self._parts.metrics
-        m.records_in.labels(self.name, batch.topic).inc(len(batch))
-        m.record_bytes_in.labels(self.name, batch.topic).inc(batch.value_bytes)
-        m.decode_failures.labels(self.name, batch.topic).inc(processed.dead_letters.num_rows)
+        self._measures.took(batch, processed)
         self._update_room()
 
     def _update_room(self) -> None:
         waiting = self.uncommitted
-        self._parts.metrics.buffered_rows.labels(self.name).set(waiting)
         if waiting >= BUFFERED_FLUSHES * self._parts.settings.max_rows:
             self._room.clear()
         else:
             self._room.set()
+
+    def _is_complete(self) -> bool:
+        """Whether the lake has everything that the log is known to hold, and no flush is under way."""
+        return self._nothing_left() and not self._in_flush
 
     def _nothing_left(self) -> bool:
         """Whether the lake has everything that the log is known to hold."""
@@ -223,10 +248,26 @@ class Ingest:
             return False
         return all(self._log.highwater(tp) <= part.flushed for tp, part in self._partitions.items())
 
-    def _tell_lag(self) -> None:
-        for tp, part in self._partitions.items():
-            behind = max(self._log.highwater(tp) - part.flushed, 0) if self._log is not None else 0
-            self._parts.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(behind)
+    def _lag(self) -> int:
+        """Records that the log is known to hold and the lake does not, once it has what was cut for the last flush."""
+        if self._log is None:
+            return 0
+        behind = (self._log.highwater(tp) - part.flushed for tp, part in self._partitions.items())
+        return sum(max(records, 0) for records in behind)
+
+    def tell(self) -> None:
+        """Bring the gauges up to date; for the event loop, before a scrape."""
+        if self._log is not None:
+            log, read = self._log, self._partitions
+            self._measures.tell(self._wanted, read, log.highwater, log.told, self.uncommitted)
+
+    def ends(self, ends: Mapping[TP, int]) -> None:
+        """Hear where the log ends, as it said just now."""
+        self._measures.ends(ends)
+
+    def states(self) -> list[tuple[TP, States]]:
+        """States of the partitions that are read; safe to ask from any thread, and to look into there."""
+        return [(tp, part.states) for tp, part in list(self._partitions.items())]
 
     @property
     def _positions(self) -> BatchPositions:
@@ -243,14 +284,24 @@ class Ingest:
                 await self.flush()
             if self._flush_trouble is not None and self._nothing_left():
                 self._flush_trouble = None
+
+    async def _watch(self) -> None:
+        """Look at what is waited for; beside the timer, which waits for its flushes."""
+        while True:
+            await asyncio.sleep(TICK_S)
             self._waiting.look(self.trouble, _now_s())
+            self._behind.look(self._is_complete, _now_s())
+            if self._log is not None:
+                self._measures.look(self._wanted, self._log.highwater)
 
     async def flush(self) -> None:
         """Commit what is buffered, if anything is."""
-        try:
-            await self._flush()
-        except VOID as error:
-            await self._stand_down(error)
+        commit_id = uuid.uuid4().hex
+        with correlated(commit_id=commit_id):
+            try:
+                await self._flush(commit_id)
+            except VOID as error:
+                await self._stand_down(error)
 
     async def _flush_within(self, deadline_s: float) -> None:
         try:
@@ -259,12 +310,14 @@ class Ingest:
             logger.warning("flush_given_up", table=str(self.name), records=self._buffer.records)
 
     async def _last_flush(self) -> None:
-        try:
-            await self._flush(last=True)
-        except VOID as error:
-            logger.warning("flush_failed", table=str(self.name), error=str(error))
+        commit_id = uuid.uuid4().hex
+        with correlated(commit_id=commit_id):
+            try:
+                await self._flush(commit_id, last=True)
+            except VOID as error:
+                logger.warning("flush_failed", table=str(self.name), error=str(error))
 
-    async def _flush(self, *, last: bool = False) -> None:
+    async def _flush(self, commit_id: str, *, last: bool = False) -> None:
         """Commit what is buffered; after the `last` one nothing is, until the partitions are forgotten."""
         async with self._flushing:
             if self._void:
@@ -277,17 +330,20 @@ class Ingest:
             if not cuts:
                 return
             self._in_flush = buffer.records
+            self._measures.flushing()
             try:
-                with self._under_way("a flush"):
-                    await self._parts.flusher.flush(buffer, cuts)
+                with self._under_way("a flush"), flush_span(buffer, commit_id):
+                    await self._parts.flusher.flush(buffer, cuts, commit_id, self._lag)
                 self._flush_trouble, self._failures = None, 0
-                self._tell_lag()
+                self._behind.committed(_now_s())
+                self._measures.committed(cuts)
             except BaseException:
                 # Before the next flush has its turn: it holds what follows this one.
                 self._void = True
                 raise
             finally:
                 self._in_flush = 0
+                self._measures.flushed()
                 self._update_room()
 
     # --- standing down
@@ -295,7 +351,7 @@ class Ingest:
     async def _stand_down(self, error: Exception) -> None:
         """Throw buffer and states away, and start again from the lake."""
         outcome = _outcome(error)
-        self._parts.metrics.commits.labels(self.name, outcome).inc()
+        self._parts.metrics.flush.outcomes.labels(self.name, outcome).inc()
         # Said once in an outage; from then on `waiting` says that it lasts.
         tell = logger.debug if self._failures and outcome == "failed" else logger.warning
         tell("standing_down", table=str(self.name), outcome=outcome, error=str(error))
@@ -319,6 +375,7 @@ class Ingest:
             self._partitions.pop(tp, None)
         # Rows of partitions that stay are read again as well: a buffer is void as a whole.
         self._buffer = Buffer(self.name)
+        self._measures.dropped()
         kept = set(self._partitions)
         self._positions.forget(kept)
         self._partitions.clear()
@@ -342,11 +399,15 @@ class Ingest:
                     self._restore_trouble = None
 
     async def _restore_all(self, missing: list[TP]) -> None:
-        parts = await self._parts.restorer.restore([(self.sources[tp.topic], tp.partition) for tp in missing])
+        with self._measures.recovery_seconds.time():
+            parts = await self._parts.restorer.restore(
+                [(self.sources[tp.topic], tp.partition) for tp in missing]
+            )
         async with self._turn:
             for tp, part in zip(missing, parts, strict=True):
                 if tp in self._wanted:
                     self._partitions[tp] = part
+                    self._measures.reached(tp, part.flushed)
                     self._positions.rewind(tp, part.next_offset)
 
     # --- what others ask
@@ -393,14 +454,20 @@ class Ingest:
         """Records that were read and are not in the lake yet."""
         return self._buffer.records + self._in_flush
 
-    def not_ready(self) -> list[str]:
-        """Reasons why some partition is not being read; none: all are."""
+    @property
+    def commit_age_s(self) -> float:
+        """Seconds for which nothing was committed though the lake lacks something; 0 if it lacks nothing."""
+        return self._behind.age_s(_now_s())
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why some partition is not being read; None: all are."""
         if self.trouble is not None:
-            return [f"{self.name}: {self.trouble}"]
+            return self.trouble
         if self._log is None:
-            return [f"{self.name}: not started yet"]
+            return "not started yet"
         waiting = len(self._missing)
-        return [f"{self.name}: {waiting} partitions are being restored"] if waiting else []
+        return f"{waiting} partitions are being restored" if waiting else None
 
     def drained(self, ends: Mapping[TP, int]) -> bool:
         """Whether everything below `ends` is in the lake."""

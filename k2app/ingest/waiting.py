@@ -14,10 +14,16 @@ SILENT_S = 10.0
 
 
 class Waiting:
-    """What one ingest waits for, as it is told to whoever reads the log."""
+    """What somebody waits for, as it is told to whoever reads the log.
 
-    def __init__(self, table: str) -> None:
-        self._table = table
+    Parameters
+    ----------
+    who
+        Who waits, as it stands in the lines: `table="trades"`.
+    """
+
+    def __init__(self, **who: str) -> None:
+        self._who = who
         self._since_s: float | None = None
         self._said_s = 0.0
 
@@ -25,10 +31,10 @@ class Waiting:
         """Note what is waited for now (None: nothing), and say what is worth a line."""
         if trouble is None:
             if self._since_s is not None:
-                logger.info("goes_on", table=self._table, waited_s=round(now_s - self._since_s, 1))
+                logger.info("goes_on", **self._who, waited_s=round(now_s - self._since_s, 1))
             self._since_s = None
         elif self._since_s is None or now_s - self._said_s >= AGAIN_AFTER_S:
             self._since_s = now_s if self._since_s is None else self._since_s
             self._said_s = now_s
             waited_s = round(now_s - self._since_s, 1)
-            logger.warning("waiting", table=self._table, reason=trouble, waited_s=waited_s)
+            logger.warning("waiting", **self._who, reason=trouble, waited_s=waited_s)

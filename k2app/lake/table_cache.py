@@ -16,6 +16,7 @@ from pyiceberg.table import Table
 from sqlalchemy import select
 
 from k2app.lake.catalog import answering, load
+from k2app.lake.observed import LIST_LOCATIONS, Observe, observing, unobserved
 from k2app.lake.tables import Name
 from k2app.settings import Settings
 
@@ -29,6 +30,8 @@ class TableCache:
 
     catalog: Catalog
     settings: Settings
+    observe: Observe = unobserved
+    """Hears of the requests that do not go through the catalog's own methods."""
     _kept: dict[str, Table] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,5 +73,6 @@ class TableCache:
         asked = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
             IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == namespace
         )
-        with answering(f"namespace {namespace}"), catalog.engine.connect() as connection:
+        request = observing(self.observe, LIST_LOCATIONS)
+        with answering(f"namespace {namespace}"), request, catalog.engine.connect() as connection:
             return {row.table_name: row.metadata_location for row in connection.execute(asked)}

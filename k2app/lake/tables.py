@@ -30,6 +30,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from k2app.lake.column_docs import column_doc
 from k2app.lake.record_columns import Column, record_columns
 
 FORMAT = "1"
@@ -162,7 +163,8 @@ def _main(record: str, checked: tuple[Column, ...] = ()) -> tuple[Column, ...]:
 
 def _spec(name: Name, columns: tuple[Column, ...], day: str | None, sort: tuple[str, ...]) -> TableSpec:
     fields = (
-        NestedField(n, c.name, c.type, required=c.required, doc=c.doc) for n, c in enumerate(columns, 1)
+        NestedField(n, c.name, c.type, required=c.required, doc=c.doc or column_doc(name, c.name))
+        for n, c in enumerate(columns, 1)
     )
     schema = assign_fresh_schema_ids(Schema(*fields))
     source = {field.name: field.field_id for field in schema.fields}

@@ -16,19 +16,19 @@ from k2app.query.engine import QueryEngine
 from k2app.settings import QuerySettings, Settings, WebSettings
 from tests.query_lake import append
 from tests.web.live import free_port
-from web import Dependencies, WebApp, options, register
+from web import Checks, Dependencies, WebApp, options, register
 
 
 class Site:
     """A running server, and what it was made of."""
 
-    def __init__(self, base, client, engine, metrics, reasons):
-        self.base, self.client, self.engine, self.metrics, self.reasons = (
+    def __init__(self, base, client, engine, metrics, parts):
+        self.base, self.client, self.engine, self.metrics, self.parts = (
             base,
             client,
             engine,
             metrics,
-            reasons,
+            parts,
         )
 
     async def get(self, path, *, method="GET", **options):
@@ -74,10 +74,10 @@ def serve(catalog, settings, tmp_path):
         at = {"host": "127.0.0.1", "port": free_port(), **(web or {})}
         limited = settings.model_copy(update={"query": QuerySettings(**limits), "web": WebSettings(**at)})
         engine = QueryEngine(limited, catalog, exchanges.load())
-        metrics, reasons = Metrics(CollectorRegistry()), []
+        metrics, parts = Metrics(CollectorRegistry()), {}
 
         async def readiness():
-            return list(reasons)
+            return Checks(dict(parts))
 
         app = WebApp(
             "k2-web-test",
@@ -89,7 +89,7 @@ def serve(catalog, settings, tmp_path):
         register(app, Dependencies(engine, metrics, readiness, limited.web.idle_s))
         async with app.web, aiohttp.ClientSession() as client:
             host, port = app.web._runner.addresses[0][:2]
-            yield Site(f"http://{host}:{port}", client, engine, metrics, reasons)
+            yield Site(f"http://{host}:{port}", client, engine, metrics, parts)
         engine.close()
 
     return started

@@ -16,7 +16,7 @@ from k2app.metrics import Metrics
 from k2app.query.engine import QueryEngine
 from k2app.settings import QuerySettings, Settings, WebSettings
 from tests.query_lake import append, company, gap, quote, trade
-from web import Dependencies, WebApp, options, register
+from web import Checks, Dependencies, WebApp, options, register
 
 START_S = 30.0
 """Seconds after which a server that does not start or end has failed."""
@@ -88,7 +88,7 @@ class Live:
 
 
 async def _ready():
-    return []
+    return Checks({})
 
 
 @contextmanager

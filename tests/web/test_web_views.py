@@ -73,12 +73,17 @@ async def test_decimals_are_numbers_on_request(site, put):
 
 async def test_health_is_live_always_and_ready_when_it_is(site):
     """Ready names its reasons and says 503."""
-    assert (200, {"status": "live"}) == (await site.get("/health/live"))[::2]
-    assert (200, {"status": "ready"}) == (await site.get("/health/ready"))[::2]
-    site.reasons.append("trades: recovering state")
+    status, _, body = await site.get("/health/live")
+    assert (200, "live") == (status, body["status"])
+    assert 0 <= body["loop_delay_s"] < 5
+    site.parts |= {"trades": None, "catalog": None}
+    ready = {"status": "ready", "checks": {"trades": "ok", "catalog": "ok"}, "warnings": {}}
+    assert (200, ready) == (await site.get("/health/ready"))[::2]
+    site.parts["trades"] = "recovering state"
     status, _, body = await site.get("/health/ready")
     assert 503 == status
     assert ["trades: recovering state"] == body["reasons"]
+    assert {"trades": "recovering state", "catalog": "ok"} == body["checks"]
     assert 200 == (await site.get("/health/live"))[0]
 
 

@@ -70,6 +70,14 @@ async def until(holds, what, within_s=WITHIN_S):
         await asyncio.sleep(0.005)
 
 
+async def until_ready(app, within_s=WITHIN_S):
+    """Poll until nothing keeps the worker from its work."""
+    deadline = time.monotonic() + within_s
+    while reasons := (await app.readiness()).reasons:
+        assert time.monotonic() < deadline, f"not within {within_s} s: a ready worker; {reasons}"
+        await asyncio.sleep(0.005)
+
+
 async def flushed_all(app):
     """Read to the end of the log, and commit."""
     ingest, ends = trades_of(app), await app.log_ends()

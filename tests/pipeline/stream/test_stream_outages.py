@@ -29,6 +29,7 @@ from tests.pipeline.stream.running import (
     running,
     trades_of,
     until,
+    until_ready,
     writer_of,
 )
 from tests.web.conftest import free_port
@@ -79,15 +80,15 @@ async def test_catalog_away_for_a_while(home, catalog_of_app):
         writer_of(app)._pace = QUICK
         catalog.down = True
         home.publish(trades(counting(3, 100, first=101)))
-        await until(ingest.not_ready, "trouble")
-        assert "the catalog is away" in (await app.readiness())[0]
+        await until(lambda: ingest.obstacle, "trouble")
+        assert "the catalog is away" in (await app.readiness()).reasons[0]
         assert ingest._buffer.records <= 2 * 50 + 2 * 20
         # Trouble is told from the first attempt on, and reading ends with the last.
         await until(lambda: TRADES not in {p.topic for p in app.consumer.positions.partitions}, "no reading")
         catalog.down = False
         await until(lambda: ingest.reading, "recovery")
         await flushed_all(app)
-        assert [] == await app.readiness()
+        await until_ready(app)
         assert outcomes(app, "failed") >= 1
     everything_once(home)
 

@@ -22,6 +22,7 @@ from tests.pipeline.stream.running import (
     running,
     trades_of,
     until,
+    until_ready,
     writer_of,
 )
 
@@ -128,7 +129,7 @@ async def test_fenced_worker_stands_down_and_reads_from_the_new_floor(home):
         home.publish(trades(SEQUEL))
         await until(lambda: trades_of(app).reading, "restored")
         await flushed_all(app)
-        assert [] == await app.readiness()
+        await until_ready(app)
     judged_once(home)
 
 

@@ -1,4 +1,4 @@
-"""A flush that fails takes with it what was read after it: nothing that follows a hole is tried."""
+"""What was read after a flush that fails, or after the last one, is not committed: it would follow a hole."""
 
 import asyncio
 from dataclasses import replace
@@ -73,7 +73,7 @@ class Lake:
         self.sent = []
         self.asked, self.answers = asyncio.Event(), asyncio.Event()
 
-    async def flush(self, _buffer, cuts):
+    async def flush(self, _buffer, cuts, *_):
         self.sent += [(cut.range.start, cut.range.end) for cut in cuts]
         self.asked.set()
         await self.answers.wait()
@@ -105,6 +105,34 @@ async def test_flush_that_waited_behind_a_failed_one_is_not_tried(error):
         assert [(0, 5)] == lake.sent
 
         lake.error = None
+        await ingest.assign({HERE})
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 8)))), acknowledge)
+        await ingest.flush()
+        assert [(0, 5), (0, 8)] == lake.sent
+        assert [] == crashes
+    finally:
+        await ingest.stop()
+
+
+async def test_flush_that_waits_behind_the_last_one_is_not_tried():
+    """Partitions are given up: what was read during their last flush is committed by whoever has them next."""
+    log, lake, crashes = Log(), Lake(None), []
+    ingest = ingest_into(lake, crashes)
+    ingest.start(log)
+    try:
+        await ingest.assign({HERE})
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        last = asyncio.create_task(ingest.revoke({HERE}))
+        await asyncio.wait_for(lake.asked.wait(), WITHIN_S)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 3, first=6)))), acknowledge)
+        follows = asyncio.create_task(ingest.flush())
+        await asyncio.sleep(0)
+        lake.answers.set()
+        await asyncio.wait_for(asyncio.gather(last, follows), WITHIN_S)
+        assert [(0, 5)] == lake.sent
+
         await ingest.assign({HERE})
         await until(lambda: ingest.reading)
         await ingest.accept(log.next_batch(messages(trades(counting(1, 8)))), acknowledge)

@@ -7,7 +7,7 @@ from k2app.ingest.waiting import AGAIN_AFTER_S, Waiting
 
 def told(looks: list[tuple[str | None, float]]) -> list[dict]:
     """Lines of a log, of one look after the other."""
-    waiting = Waiting("trades")
+    waiting = Waiting(table="trades")
     with structlog.testing.capture_logs() as lines:
         for trouble, now_s in looks:
             waiting.look(trouble, now_s)
