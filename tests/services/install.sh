@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the services tests need and is missing: a Java 17 or newer that compiles (to run Kafka, the registry and
 # the REST catalog), Maven (to fetch them), Go 1.21 or newer (to build the S3 server; it fetches the version of itself
-# that the server wants), PostgreSQL, nginx, kcat, openssl. Does nothing if they are there.
+# that the server wants), PostgreSQL, nginx, kcat, openssl, Prometheus and its promtool. Does nothing if they are there.
 set -eu
 
 KAFKA_NEEDS_JAVA=17
@@ -32,14 +32,22 @@ command -v mvn >/dev/null || missing="$missing maven"
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v kcat >/dev/null || missing="$missing kcat"
 command -v openssl >/dev/null || missing="$missing openssl"
+command -v promtool >/dev/null || missing="$missing prometheus"
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
         echo "the services tests need packages that are missing:$missing" >&2
-        echo "install a JDK of Java $KAFKA_NEEDS_JAVA or newer, Maven, Go, PostgreSQL, nginx, kcat and openssl (on Debian, as root: apt-get install$missing)" >&2
+        echo "install a JDK of Java $KAFKA_NEEDS_JAVA or newer, Maven, Go, PostgreSQL, nginx, kcat, openssl and Prometheus (on Debian, as root: apt-get install$missing)" >&2
         exit 1
     fi
     export DEBIAN_FRONTEND=noninteractive
+    # Debian starts servers that it installs, unless it is told not to; the tests start their own. Source: invoke-rc.d(8).
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
     attempt=1
     # shellcheck disable=SC2086  # a list of packages
     until apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; do

@@ -1,7 +1,12 @@
 """Prometheus's and Grafana's configuration fits docker-compose.yml."""
 
+import re
+from pathlib import PurePosixPath
+
+import pytest
 import yaml
 
+from tests.unit.deploy import monitoring
 from tests.unit.deploy.compose_file import ROOT, ComposeFile, made_secrets
 
 FILE = ComposeFile()
@@ -25,3 +30,57 @@ def test_grafana_asks_prometheus():
         "datasources"
     ]
     assert "http://prometheus:9090" == source["url"]
+
+
+IN_BOTH = {
+    "avg_over_time",
+    "changes",
+    "count",
+    "count_over_time",
+    "deriv",
+    "histogram_quantile",
+    "increase",
+    "max",
+    "min",
+    "predict_linear",
+    "rate",
+    "sum",
+    "sum_over_time",
+    "time",
+    "topk",
+    "vector",
+}
+"""Functions and aggregations that Prometheus 2.42 (tests) and 3 (compose) have alike. Source: its functions.md."""
+
+
+def test_rules_are_mounted_where_the_configuration_looks():
+    """Beside it, as in the repository: one file serves both."""
+    volumes = FILE.service("prometheus").given["volumes"]
+    mounted = dict(volume.split(":")[1::-1] for volume in volumes)
+    (config,) = (inside for inside, here in mounted.items() if here.endswith("/prometheus.yml"))
+    (pattern,) = yaml.safe_load((ROOT / mounted[config]).read_text())["rule_files"]
+    inside = PurePosixPath(config).parent / pattern
+    assert "./deploy/prometheus/rules" == mounted[str(inside.parent)]
+    assert 2 == len(list((ROOT / mounted[str(inside.parent)]).glob(inside.name)))
+
+
+@pytest.mark.parametrize("name", ["prometheus", "native"])
+def test_rules_find_the_jobs(name):
+    """Rules and dashboards ask for processes by these names, however they are deployed."""
+    config = yaml.safe_load((monitoring.PROMETHEUS / f"{name}.yml").read_text())
+    jobs = {job["job_name"] for job in config["scrape_configs"]}
+    assert {"k2-worker", "k2-web"} == jobs - {"prometheus"}
+
+
+def test_expressions_mean_the_same_to_the_pinned_prometheus():
+    """Nothing that version 3 took away or changed the meaning of."""
+    expressions = [
+        *monitoring.recordings().values(),
+        *(rule["expr"] for rule in monitoring.alerts().values()),
+    ]
+    expressions += [one for panel in monitoring.panels() for one in panel.expressions]
+    used = {
+        name for text in expressions for name in re.findall(r"\b([a-z_]+)\(", re.sub(r"\w+ \(", "", text))
+    }
+    assert used <= IN_BOTH
+    assert FILE.service("prometheus").given["image"].rpartition(":v")[2].startswith("3.")
