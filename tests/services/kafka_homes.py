@@ -270,6 +270,20 @@ class MarketHome(Home):
         assert 0 == done.returncode, done.stderr
         return done.stdout
 
+    def said(self, *arguments: str, program: str = "k2", status: int = 0, **environment: str) -> str:
+        """All that a command prints, one that ends with `status`."""
+        done = subprocess.run(
+            [sys.executable, "-c", f"from k2app.cli.{program} import main; main()", *arguments],
+            env=os.environ | self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=WORKER_S,
+            check=False,
+        )
+        assert status == done.returncode, done.stdout
+        return done.stdout
+
     def beside(self, name: str) -> dict[str, str]:
         """Environment of another worker of the same lake."""
         return {

@@ -2,15 +2,11 @@
 
 from contextlib import closing
 
-import pytest
-
 from tests.services.kafka_homes import MarketHome, new_exchange
 from tests.services.storm import FLUSH, MOVE_S, PARTITIONS, Storm, caught_up, compare
 from tests.services.storm_crew import Crew
 from tests.services.storm_lakes import Floors
 from tests.services.storm_producer import producing
-
-pytestmark = pytest.mark.storm
 
 NAMES = [f"worker-{nth}" for nth in range(1, 5)]
 

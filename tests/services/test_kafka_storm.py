@@ -2,13 +2,10 @@
 
 from contextlib import closing
 
-import pytest
 from rich.console import Console
 
 from tests.services.kafka_homes import MarketHome, new_exchange
 from tests.services.storm import BLOWS, PARTITIONS, run, show
-
-pytestmark = pytest.mark.storm
 
 BLOCK_ROWS = 100
 """Rows published at once: fewer than on the long form, since other tests run beside."""

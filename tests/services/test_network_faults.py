@@ -103,8 +103,8 @@ def get(url: str) -> tuple[int, str]:
 
 
 @contextmanager
-def site(net: Net, tmp_path, registry_url):
-    """A home whose worker is to run with its web views."""
+def site(net: Net, tmp_path, registry_url, **environment: str):
+    """A home whose worker is to run with its web views; `environment` are further K2_ variables of it."""
     exchange, port = new_exchange(), free_port()
     way = f"http://127.0.0.1:{net.registry.port}{urlsplit(registry_url).path}"
     behind = {"K2_LOG_URL": f"kafka://127.0.0.1:{net.kafka.port}", "K2_REGISTRY_URL": way}
@@ -116,6 +116,7 @@ def site(net: Net, tmp_path, registry_url):
         K2_WEB_PORT=str(port),
         K2_FLUSH_INTERVAL_S="0.2",
         K2_REGISTRY_TIMEOUT_S="3",
+        **environment,
     )
     straight = {"K2_LOG_URL": net.direct_url, "K2_REGISTRY_URL": registry_url}
     beside = MarketHome(tmp_path / "beside", exchange, **straight)
@@ -290,12 +291,10 @@ def loading(home: MarketHome, file, **environment: str):
         yield process
 
 
-@pytest.mark.storm
 def test_load_that_is_not_confirmed_ends_with_what_to_do(net, tmp_path, registry_url):
     """A cluster that stays away: the load ends by its deadline, says that part may be there, and does not hang."""
-    with site(net, tmp_path, registry_url) as here:
+    with site(net, tmp_path, registry_url, K2_KAFKA_CONFIRM_WITHIN_S="2") as here:
         home = here.home
-        home.environment["K2_KAFKA_CONFIRM_WITHIN_S"] = "2"
         _ = home.publisher, home.outlet()
         home.publish(trades(counting(3, 1)))
         net.kafka.cut()
