@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test services outage test-data crash storm check format bench bench-log bench-queries bench-rivals bench-sinks docs clean
+.PHONY: help setup lock demo test services outage test-data crash storm check format bench bench-log bench-queries bench-rivals bench-sinks docs tour clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,7 +35,7 @@ test: setup ## Every test that needs nothing outside the repository
 services: setup ## Tests on real servers (Kafka, registry, S3, PostgreSQL, REST catalog); installs what is missing (as root)
 	tests/services/install.sh
 	$(BIN)/python -m tests.services.artifacts
-	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m "services and not storm" tests/services
+	K2_TEST_DATA="$${K2_TEST_DATA:-$(DATA)}" $(BIN)/python -m pytest -n 2 -m services tests/services
 
 outage: setup ## Ten minutes without S3 while production goes on: the worker's memory over time, nothing lost
 	$(BIN)/python -m tests.services.lakes.outage
@@ -48,7 +48,6 @@ crash: setup ## The long storm: a million rows, the worker killed 100 times
 
 storm: setup ## The long storm on a real Kafka: three workers hit 60 times, brokers lost (needs Java; half an hour)
 	$(BIN)/python -m tests.services.artifacts
-	$(BIN)/python -m pytest -m storm tests/services
 	$(BIN)/python -m tests.services.storm
 
 check: setup ## Formatting, lint, types, import rules
@@ -83,9 +82,18 @@ bench-sinks: setup ## Kafka to lake beside Iceberg's Connect sink and Quix Strea
 	bench-out/sinks-env/bin/python -m pip install --quiet --disable-pip-version-check -r bench/sinks.txt
 	$(BIN)/python bench/sinks.py
 
-docs: setup ## Write the generated pages of docs/, and the client's methods
+docs: setup ## Write the generated pages of docs/, the client's methods, and Grafana's dashboards
 	$(BIN)/python docs/settings_page.py
+	$(BIN)/python docs/metrics_page.py
 	$(BIN)/python docs/client_methods.py
+	$(BIN)/python docs/cli_page.py
+	$(BIN)/python docs/http_page.py
+	$(BIN)/python docs/data_dictionary.py
+	$(BIN)/python docs/rooms.py
+	$(BIN)/python deploy/grafana/dashboards.py
+
+tour: setup ## Follow the README's first minutes in a fresh home, and write docs/tour.md
+	$(BIN)/python docs/tour.py
 
 clean: ## Remove what was generated; the virtual environment stays
 	rm -rf demo-out bench-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

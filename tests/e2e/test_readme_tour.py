@@ -1,4 +1,4 @@
-"""The README's tour, word for word."""
+"""The README's tour, word for word, and every command of the documents after it, in the same home."""
 
 import os
 import re
@@ -6,54 +6,77 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import pytest
+
+from k2app.lake.catalog import open_catalog
+from k2app.lake.floors import summary_of
+from k2app.lake.tables import Name
+from k2app.settings import Settings
+from tests.console_blocks import ROOT, Command, blocks, is_shown, pages
+
 MARK = "=== command "
 
+README = ROOT / "README.md"
 
-def commands() -> list[tuple[str, list[str]]]:
-    """Commands of the console blocks, each with the output that the page shows."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        lines = block.splitlines()
-        while lines:
-            line = lines.pop(0)
-            if line.startswith("$ ") and "<<END" in line:
-                end = lines.index("END") + 1
-                line, lines = "\n".join([line, *lines[:end]]), lines[end:]
-            if line.startswith("$ "):
-                found.append((line.removeprefix("$ "), []))
-            else:
-                found[-1][1].append(line)
-    return found
+TRANSCRIPT = ROOT / "docs" / "tour.md"
+"""Made of the README's commands: they are not run twice."""
+
+WITHIN_S = 300
+"""Seconds until all must have ended."""
 
 
-def normal(line: str) -> str:
-    """A line without what differs from run to run."""
-    line = re.sub(r"[0-9a-f]{32}|\b\d{15,19}\b", "ID", line.rstrip())
-    line = re.sub(r"[\d,]+ rows/s", "N rows/s", line)
-    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME UTC", line)
+def runnable(page: Path) -> list[Command]:
+    """Commands of a page that take nothing but a home."""
+    return [command for block in blocks(page) if not block.needs for command in block.commands]
 
 
-def test_tour_prints_what_the_page_shows(tmp_path):
-    """Whoever types the commands sees the same output, line by line, but for ids, times and speed."""
-    tour = commands()
-    script = "\n".join(f"echo '{MARK}{i}'\n{command}" for i, (command, _) in enumerate(tour))
+def run(folder: Path, commands: list[Command]) -> list[list[str]]:
+    """Type commands into one shell that stops at the first that fails; returns what each printed."""
+    script = "\n".join(f"echo '{MARK}{i}'\n{command.text}" for i, command in enumerate(commands))
+    given = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "K2_LOGS_LEVEL": "warning"}
     done = subprocess.run(
-        ["bash", "-e"],
+        ["bash", "-e", "-o", "pipefail"],
         input=script,
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "K2_LOGS_LEVEL": "warning",
-        },
+        cwd=folder,
+        env=os.environ | given,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WITHIN_S,
         check=False,
     )
-    assert 0 == done.returncode, done.stderr
-    parts = re.split(rf"^{MARK}\d+\n", done.stdout, flags=re.MULTILINE)[1:]
-    assert len(tour) == len(parts)
-    for (command, shown), printed in zip(tour, parts, strict=True):
-        assert [normal(line) for line in shown] == [normal(line) for line in printed.splitlines()], command
+    printed = re.split(rf"^{MARK}\d+\n", done.stdout, flags=re.MULTILINE)[1:]
+    assert 0 == done.returncode, (commands[len(printed) - 1].text, done.stderr)
+    return [text.splitlines() for text in printed]
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A folder in which the README and then all other documents were followed, and what each command printed."""
+    folder = tmp_path_factory.mktemp("tour")
+    others = [page for page in pages() if page not in (README, TRANSCRIPT)]
+    commands = [command for page in (README, *others) for command in runnable(page)]
+    return folder, list(zip(commands, run(folder, commands), strict=True))
+
+
+def test_commands_print_what_the_pages_show(lived):
+    """Whoever types them sees the same output, line by line, but for ids, times and speed; the README shows all."""
+    told = len(runnable(README))
+    for number, (command, printed) in enumerate(lived[1]):
+        if command.shown or number < told:
+            assert is_shown(command.shown, printed), (command.text, printed)
+
+
+def test_data_dictionary_has_what_snapshots_and_tables_say_of_themselves(lived):
+    """Every summary key and table property of K2's that the tour left in the lake is on the page."""
+    page = (ROOT / "docs" / "data-dictionary.md").read_text()
+    settings = Settings(home=lived[0] / "tour" / "lake")
+    with open_catalog(settings) as catalog:
+        tables = [catalog.load_table((settings.lake.namespace, name)) for name in Name]
+    said = {key for table in tables for key in table.properties}
+    said |= {key for table in tables for one in table.snapshots() for key in summary_of(one)}
+    ours = {key for key in said if key.startswith("k2.")}
+    names = {"k2.count.": "FLAG", "k2.tag.": "NAME", "k2.sequence-rule.": "EXCHANGE"}
+    for prefix, name in names.items():
+        ours = {prefix + name if key.startswith(prefix) else key for key in ours}
+    assert {"k2.floor", "k2.origin", "k2.range", "k2.tag.NAME", "k2.count.FLAG"} <= ours
+    assert [] == [key for key in sorted(ours) if f"`{key}`" not in page]
