@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data
 
-.PHONY: help setup lock demo test services outage test-data crash storm check format bench bench-log bench-queries bench-rivals bench-sinks docs tour clean
+.PHONY: help setup lock demo test services outage test-data crash storm drill check format bench bench-log bench-queries bench-rivals bench-sinks docs tour clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,11 @@ crash: setup ## The long storm: a million rows, the worker killed 100 times
 storm: setup ## The long storm on a real Kafka: three workers hit 60 times, brokers lost (needs Java; half an hour)
 	$(BIN)/python -m tests.services.artifacts
 	$(BIN)/python -m tests.services.storm
+
+drill: setup ## Break a worker under load on purpose: which alert fires, and how it recovers (three minutes)
+	tests/services/install.sh
+	$(BIN)/python -m tests.services.artifacts
+	$(BIN)/python -m tests.services.drill
 
 check: setup ## Formatting, lint, types, import rules
 	$(BIN)/ruff format --check .

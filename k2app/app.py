@@ -370,7 +370,7 @@ def _watch(
     async def ready() -> bool:
         return not (await readiness()).reasons
 
-    instruments.tell_build(metrics)
+    instruments.tell_process(metrics)
     instruments.begin_web_at_zero(metrics)
     every = {**instruments.process_looks(settings, metrics, engine, ready), **looks}
     return Watch(metrics.process, every, settings.metrics.look_s)

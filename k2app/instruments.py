@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
@@ -112,8 +113,9 @@ def _begin(counter: Counter, labels: tuple[str, ...], values: Iterable[str]) -> 
 # --- gauges that are asked at every scrape
 
 
-def tell_build(metrics: Metrics) -> None:
-    """Say which versions run."""
+def tell_process(metrics: Metrics) -> None:
+    """Say which versions run, and by which clock."""
+    metrics.process.clock.set_function(time.time)
     found = (version("k2"), platform.python_version(), version("duckdb"), version("pyiceberg"))
     metrics.process.info.labels(*found).set(1)
 

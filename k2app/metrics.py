@@ -336,6 +336,9 @@ class ProcessMetrics(_Group):
         self.loop_delay = self._histogram(
             "k2_event_loop_delay_seconds", "How much later than asked for the event loop woke up."
         )
+        self.clock = self._gauge(
+            "k2_clock_timestamp_seconds", "Wall clock of this process when it is scraped."
+        )
         self.memory_limit = self._gauge(
             "k2_memory_limit_bytes", "Resident memory above which reading pauses (K2_MEMORY_LIMIT_BYTES)."
         )

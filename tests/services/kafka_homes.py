@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,9 @@ partitions = {partitions}
 trades = {{ kind = "contiguous", scope = "trading_date", first = 1 }}
 quotes = {{ kind = "contiguous", scope = "trading_date", first = 1 }}
 """
+
+K2 = ("-m", "k2app.cli.k2")
+"""What Python runs for a command of `k2`."""
 
 
 def new_exchange() -> str:
@@ -239,12 +242,14 @@ class MarketHome(Home):
             yield worker
 
     @contextlib.contextmanager
-    def running(self, command: list[str], name: str, **environment: str) -> Iterator["Worker"]:
+    def running(
+        self, command: list[str], name: str, program: Sequence[str] = K2, **environment: str
+    ) -> Iterator["Worker"]:
         """Run a command of `k2` until the end of the block; whatever it prints is kept."""
         printed = self.path.with_name(f"{name}.out")
         with printed.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "k2app.cli.k2", *command],
+                [sys.executable, *program, *command],
                 env=os.environ | self.environment | environment,
                 stdout=out,
                 stderr=out,
@@ -258,9 +263,8 @@ class MarketHome(Home):
 
     def k2(self, *arguments: str) -> str:
         """Run a command of `k2`; returns what it printed."""
-        command = [sys.executable, "-m", "k2app.cli.k2", *arguments]
         done = subprocess.run(
-            command,
+            [sys.executable, *K2, *arguments],
             env=os.environ | self.environment,
             capture_output=True,
             text=True,

@@ -43,29 +43,30 @@ class Prometheus:
         """Health of what is scraped, by job."""
         return {one["labels"]["job"]: one["health"] for one in self.api("targets")["activeTargets"]}
 
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire now."""
+        alerts = self.api("alerts")["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
     def rules(self) -> list[dict[str, Any]]:
         """All rules, with their health and what they last said."""
         return [rule for group in self.api("rules")["groups"] for rule in group["rules"]]
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, targets: Mapping[str, tuple[str, Path]]) -> Iterator[Prometheus]:
-    """Run Prometheus with the configuration for native processes, each second.
-
-    Parameters
-    ----------
-    targets
-        Address and file of the API key by job.
-    """
+def prometheus(
+    folder: Path, config: Mapping[str, Any], rules: Path = PROMETHEUS / "rules"
+) -> Iterator[Prometheus]:
+    """Run Prometheus with a configuration, and the rules of a folder beside it."""
     folder.mkdir(parents=True)
-    (folder / "rules").symlink_to(PROMETHEUS / "rules")
-    config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump(configuration(targets)))
+    (folder / "rules").symlink_to(rules)
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(dict(config)))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         tool("prometheus"),
-        f"--config.file={config}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
@@ -83,7 +84,13 @@ def prometheus(folder: Path, targets: Mapping[str, tuple[str, Path]]) -> Iterato
 
 
 def configuration(targets: Mapping[str, tuple[str, Path]]) -> dict[str, Any]:
-    """`deploy/prometheus/native.yml` with these targets, and a second where it has fifteen."""
+    """`deploy/prometheus/native.yml` with these targets, and a second where it has fifteen.
+
+    Parameters
+    ----------
+    targets
+        Address and file of the API key by job.
+    """
     given = yaml.safe_load((PROMETHEUS / "native.yml").read_text())
     given["global"] = dict.fromkeys(given["global"], "1s")
     assert set(targets) == {job["job_name"] for job in given["scrape_configs"]}

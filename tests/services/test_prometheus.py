@@ -8,7 +8,7 @@ import pytest
 
 from tests.pipeline.homes import wait_until
 from tests.services.monitored import monitored
-from tests.services.prometheus_server import prometheus
+from tests.services.prometheus_server import configuration, prometheus
 from tests.unit.deploy import monitoring
 from tests.unit.deploy.promql import COMPARISON
 
@@ -29,7 +29,7 @@ def observed(tmp_path_factory):
             "k2-worker": (f"127.0.0.1:{site.worker_port}", key),
             "k2-web": (f"127.0.0.1:{site.web_port}", key),
         }
-        with prometheus(folder / "prometheus", targets) as server:
+        with prometheus(folder / "prometheus", configuration(targets)) as server:
             yield site, server
 
 

@@ -99,6 +99,7 @@ EXPECTED: dict[str, str | tuple[str, str]] = {
     "k2_build_info": SHOWN,
     "k2_ready": SHOWN,
     "k2_event_loop_delay_seconds": RISES,
+    "k2_clock_timestamp_seconds": SHOWN,
     "k2_memory_limit_bytes": SHOWN,
     "k2_log_lines": RISES,
 }

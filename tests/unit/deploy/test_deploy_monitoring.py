@@ -33,6 +33,7 @@ def test_grafana_asks_prometheus():
 
 
 IN_BOTH = {
+    "abs",
     "avg_over_time",
     "changes",
     "count",
@@ -47,6 +48,7 @@ IN_BOTH = {
     "sum",
     "sum_over_time",
     "time",
+    "timestamp",
     "topk",
     "vector",
 }
