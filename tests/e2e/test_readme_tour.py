@@ -13,6 +13,7 @@ from k2app.lake.floors import summary_of
 from k2app.lake.tables import Name
 from k2app.settings import Settings
 from tests.console_blocks import ROOT, Command, blocks, is_shown, pages
+from tests.web.conftest import free_port
 
 MARK = "=== command "
 
@@ -33,7 +34,11 @@ def runnable(page: Path) -> list[Command]:
 def run(folder: Path, commands: list[Command]) -> list[list[str]]:
     """Type commands into one shell that stops at the first that fails; returns what each printed."""
     script = "\n".join(f"echo '{MARK}{i}'\n{command.text}" for i, command in enumerate(commands))
-    given = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "K2_LOGS_LEVEL": "warning"}
+    given = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "K2_LOGS_LEVEL": "warning",
+        "K2_WEB_PORT": str(free_port()),
+    }
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail"],
         input=script,
