@@ -15,7 +15,7 @@ from k2app import tracing
 from k2app.log_repeats import Repeats
 from k2app.settings import LogsSettings
 
-LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "httpx", "asyncio")
+LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "schema_registry", "httpx", "asyncio")
 """Loggers of libraries that narrate what they do: their warnings are ours, their stories only at level debug."""
 
 _URL_PASSWORD = re.compile(r"(://[^\s/:@'\"]*):[^\s/@'\"]+@")
