@@ -87,6 +87,7 @@ def begin_at_zero(metrics: Metrics) -> None:
     """Let counters be there before what they count: the first failure is an increase, not a new series."""
     for table in TABLES:
         metrics.flush.dead_letters.labels(table)
+        metrics.flush.hole_offsets.labels(table)
         _begin(metrics.flush.outcomes, (table,), OUTCOMES)
         _begin(metrics.ingest.decode_failures, (table,), [*(kind for kind, _ in KINDS), OTHER])
     for table in (*TABLES, *SIDES):

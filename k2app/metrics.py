@@ -136,6 +136,11 @@ class FlushMetrics(_Group):
         self.missing_numbers = self._counter(
             "k2_gap_numbers", "Sequence numbers in the gap events committed, by event.", "table", "event"
         )
+        self.hole_offsets = self._counter(
+            "k2_hole_offsets",
+            "Offsets given up by what was committed: gone from the log before the lake had them.",
+            "table",
+        )
         self.dead_letters = self._counter(
             "k2_dead_letters", "Records committed to the dead letters.", "table"
         )

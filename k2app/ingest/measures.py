@@ -63,6 +63,7 @@ class Measures:
         self._buffered_bytes = m.buffered_bytes.labels(name)
         self._oldest = m.oldest_unflushed.labels(name)
         self._states = m.tracked_states.labels(name)
+        self._hole_offsets = metrics.flush.hole_offsets.labels(name)
         self._assigned = Series(log.assigned)
         self._lag_records, self._lag_seconds = Series(log.lag_records), Series(log.lag_seconds)
         self._pending_write, self._pending_commit = Series(log.pending_write), Series(log.pending_commit)
@@ -116,9 +117,12 @@ class Measures:
         self._begun.setdefault(tp, floor)
 
     def committed(self, cuts: Iterable[Cut]) -> None:
-        """Note where the lake ends after a flush."""
+        """Note where the lake ends after a flush, and what it gave up."""
         for cut in cuts:
             self.reached(TP(cut.range.topic, cut.range.partition), cut.range.end)
+            if cut.range.hole is not None:
+                start, end = cut.range.hole
+                self._hole_offsets.inc(end - start)
 
     def ends(self, ends: Mapping[TP, int]) -> None:
         """Note where the log ends, as it said just now: fetching may have stopped, and hear of nothing."""

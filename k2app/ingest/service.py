@@ -320,11 +320,12 @@ class Ingest:
     async def _flush(self, commit_id: str, *, last: bool = False) -> None:
         """Commit what is buffered; after the `last` one nothing is, until the partitions are forgotten."""
         async with self._flushing:
+            self._flush_due = False
             if self._void:
                 return
             async with self._turn:
                 # What is read from here on may be somebody else's to commit by the time it could be.
-                self._flush_due, self._void = False, last
+                self._void = last
                 buffer, self._buffer = self._buffer, Buffer(self.name)
                 cuts = [cut for part in self._partitions.values() if (cut := part.cut()) is not None]
             if not cuts:

@@ -28,6 +28,7 @@ EXPECTED: dict[str, str | tuple[str, str]] = {
     "k2_rows_committed": RISES,
     "k2_gap_events": RISES,
     "k2_gap_numbers": RISES,
+    "k2_hole_offsets": (SET, "a worker finds it when it starts again: test_stream_holes.py"),
     "k2_dead_letters": RISES,
     "k2_flush_seconds": RISES,
     "k2_flush_rows": RISES,

@@ -25,6 +25,9 @@ from tests.pipeline.homes import TRADES
 WITHIN_S = 30.0
 """Deadline of everything that is waited for: far above what it takes, so that only a hang meets it."""
 
+STOPS_WITHIN_S = 60.0
+"""Deadline of a stop: it may wait for a last flush, and for each part to end."""
+
 QUICK = Pace(within_s=0.3, first_wait_s=0.01, longest_wait_s=0.05, jitter_s=0.01)
 """Commits that are given up after a moment, so that a test need not wait for a minute."""
 
@@ -58,7 +61,7 @@ async def running(home, **groups):
         await until(lambda: trades_of(app).reading and app.consumer.assignment(), "partitions restored")
         yield app
     finally:
-        await app.stop()
+        await asyncio.wait_for(app.stop(), STOPS_WITHIN_S)
     assert [] == app.failures
 
 
@@ -81,9 +84,15 @@ async def until_ready(app, within_s=WITHIN_S):
 async def flushed_all(app):
     """Read to the end of the log, and commit."""
     ingest, ends = trades_of(app), await app.log_ends()
+    deadline = time.monotonic() + WITHIN_S
     while not ingest.drained(ends):
+        assert time.monotonic() < deadline, (
+            f"not within {WITHIN_S} s: everything committed; {ingest.obstacle}"
+        )
         await until(lambda: ingest.reading and ingest.read_past(ends), "read to the end")
         await ingest.flush()
+        # Neither has to wait for anything; what they depend on may.
+        await asyncio.sleep(0)
 
 
 async def read_all(app):

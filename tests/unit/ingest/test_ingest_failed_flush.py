@@ -1,6 +1,7 @@
 """What was read after a flush that fails, or after the last one, is not committed: it would follow a hole."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -47,13 +48,18 @@ class Log:
 
 
 class EmptyLake:
-    """Restores partitions of a lake that has nothing."""
+    """Restores partitions of a lake that has nothing; a batch is read as soon as it is `open`."""
+
+    def __init__(self):
+        self.asked, self.open = threading.Event(), threading.Event()
+        self.open.set()
 
     async def restore(self, wanted):
         return [Partition(LOG, one, number, 0, States.empty(), 0, 30) for one, number in wanted]
 
     def past(self, _part):
-        return None
+        self.asked.set()
+        assert self.open.wait(WITHIN_S)
 
 
 class Registry:
@@ -143,7 +149,40 @@ async def test_flush_that_waits_behind_the_last_one_is_not_tried():
         await ingest.stop()
 
 
-def ingest_into(lake, crashes):
+async def test_full_buffer_is_flushed_after_one_that_waited_behind_a_failed_flush():
+    """A flush was due, and what it would have committed was thrown away: the next full buffer makes one due again."""
+    log, lake, restorer, crashes = Log(), Lake(TransientError("no answer")), EmptyLake(), []
+    ingest = ingest_into(lake, crashes, restorer, max_rows=5)
+    ingest.start(log)
+    try:
+        await ingest.assign({HERE})
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 4)))), acknowledge)
+        failing = asyncio.create_task(ingest.flush())
+        await asyncio.wait_for(lake.asked.wait(), WITHIN_S)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5, first=5)))), acknowledge)
+        # Another batch is on its way when the flush fails.
+        restorer.asked.clear()
+        restorer.open.clear()
+        late = asyncio.create_task(
+            ingest.accept(log.next_batch(messages(trades(counting(1, 1, first=10)))), acknowledge)
+        )
+        await until(restorer.asked.is_set)
+        lake.answers.set()
+        await until(lambda: ingest.trouble is not None)
+        await asyncio.sleep(0)
+        restorer.open.set()
+        await asyncio.wait_for(asyncio.gather(failing, late), WITHIN_S)
+        lake.error = None
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        await until(lambda: [(0, 4), (0, 5)] == lake.sent)
+        assert [] == crashes
+    finally:
+        await ingest.stop()
+
+
+def ingest_into(lake, crashes, restorer=None, max_rows=1_000_000):
     async def crash(error):
         crashes.append(error)
 
@@ -151,10 +190,10 @@ def ingest_into(lake, crashes):
         Parts(
             Name.TRADES,
             {HERE.topic: source()},
-            FlushSettings(max_rows=1_000_000, interval_s=3_600.0),
+            FlushSettings(max_rows=max_rows, interval_s=3_600.0),
             SchemaCache(Registry()),
             lake,
-            EmptyLake(),
+            restorer or EmptyLake(),
             Metrics(CollectorRegistry()),
             crash,
         )
