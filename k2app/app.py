@@ -132,12 +132,16 @@ class K2App(faust.App):
         await self.watch.stop()
         await self.brake.stop()
         # All at once: where the lake does not answer, each takes as long as it may.
-        await asyncio.gather(*(ingest.stop() for ingest in self.ingests.values()))
+        failures = await _all_of(ingest.stop() for ingest in self.ingests.values())
         if self.retention is not None:
             await self.retention.stop()
         await super().on_stop()
+        # Whoever is being answered is answered to the end: Faust would stop its server only after this.
+        await self.web.stop()
         await asyncio.to_thread(self.engine.close)
         await asyncio.to_thread(tracing.stop)
+        if failures:
+            raise failures[0]
 
     def on_rebalance_start(self) -> None:
         """Note that the partitions change hands: the tables are recovered once more."""
@@ -202,7 +206,10 @@ class K2App(faust.App):
         self.tables.recovery.give_up()
         # All at once, as in `on_stop`: the group waits for the slowest.
         ingests = self.ingests.values()
-        await asyncio.gather(*(i.revoke({tp for tp in partitions if tp.topic in i.sources}) for i in ingests))
+        for error in await _all_of(
+            i.revoke({tp for tp in partitions if tp.topic in i.sources}) for i in ingests
+        ):
+            await self.fail(error)
 
     async def log_ends(self) -> dict[TP, int]:
         """Offset after the last record of every batch partition, as of now."""
@@ -221,6 +228,12 @@ class K2App(faust.App):
         if batch is None or batch.first_offset != floor - 1:
             return LogBounds(start, end)
         return LogBounds(start, end, Fingerprint(*batch.fingerprint(0)))
+
+
+async def _all_of(work: Iterable[Awaitable[None]]) -> list[Exception]:
+    """Do all of it, whatever fails; returns what did."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    return [one for one in done if isinstance(one, Exception)]
 
 
 def _waits(ingest: Ingest) -> float:
@@ -253,7 +266,7 @@ def create_web(settings: Settings, catalog: Catalog) -> K2Web:
         web_application_options=web.options(settings, metrics),
     )
     app.engine = _engine(settings, catalog, metrics)
-    probes = _lake_probes(settings, catalog)
+    probes = _lake_probes(settings, catalog, metrics)
 
     async def readiness() -> web.Checks:
         return web.Checks(await web.ask(probes))
@@ -340,7 +353,7 @@ def create_app(settings: Settings, prepared: Prepared | None = None) -> K2App:
     )
     instruments.tell_brake(metrics, app.brake)
     app.probes = {
-        **_lake_probes(settings, catalog),
+        **_lake_probes(settings, catalog, metrics),
         "registry": web.Probe("schema registry", lambda: registry.schema(NO_SCHEMA)),
     }
     folders_of_state = {topic: tables.folders(topic) for topic in _sequenced(served)}
@@ -370,7 +383,7 @@ def _watch(
     async def ready() -> bool:
         return not (await readiness()).reasons
 
-    instruments.tell_process(metrics)
+    instruments.tell_process(metrics, settings.memory)
     instruments.begin_web_at_zero(metrics)
     every = {**instruments.process_looks(settings, metrics, engine, ready), **looks}
     return Watch(metrics.process, every, settings.metrics.look_s)
@@ -380,8 +393,8 @@ def _pausing(metrics: Metrics) -> Callable[[str], None]:
     return lambda reason: metrics.ingest.pauses.labels(reason).inc()
 
 
-def _lake_probes(settings: Settings, catalog: Catalog) -> dict[str, web.Probe]:
-    looks = Looks(lambda: load(catalog, settings, Name.TRADES))
+def _lake_probes(settings: Settings, catalog: Catalog, metrics: Metrics) -> dict[str, web.Probe]:
+    looks = Looks(catalog, settings, observe=instruments.catalog_observer(metrics.lake))
     return {
         "catalog": web.Probe("catalog", looks.catalog),
         "warehouse": web.Probe("warehouse", looks.warehouse),

@@ -91,12 +91,15 @@ async def _until_first(
         await app.stop()
         stopping.cancel()
         crashed.cancel()
+        # A drain would wait for what nobody reads any more.
+        serving.cancel()
+        results: tuple[Any] = await asyncio.gather(serving, return_exceptions=True)
     failure = failed.exception() if failed.done() else app.crash_reason
     if failure is not None:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
         raise failure
-    await serving
+    # That it was cancelled is no failure.
+    if isinstance(results[0], Exception):
+        raise results[0]
 
 
 async def _serve(app: K2App, *, drain: bool) -> None:
@@ -126,14 +129,20 @@ async def _drain(app: K2App) -> None:
     await _until(lambda: all(ingest.reading for ingest in app.ingests.values()))
     ends = await app.log_ends()
     logger.info("draining", records_in_log=sum(ends.values()))
-    await asyncio.gather(*(_drain_one(ingest, ends) for ingest in app.ingests.values()))
+    await asyncio.gather(*(_drain_one(app, ingest, ends) for ingest in app.ingests.values()))
     logger.info("drained")
 
 
-async def _drain_one(ingest: Ingest, ends: Mapping[TP, int]) -> None:
-    while not ingest.drained(ends):
-        await _until(lambda: ingest.read_past(ends))
+async def _drain_one(app: K2App, ingest: Ingest, ends: Mapping[TP, int]) -> None:
+    def ours() -> Mapping[TP, int]:
+        # What a rebalance has given to another worker is that one's to drain.
+        return {tp: end for tp, end in ends.items() if tp in app.consumer.assignment()}
+
+    while not (app.recovered and ingest.drained(ours())):
+        await _until(lambda: app.recovered and ingest.read_past(ours()))
         await ingest.flush()
+        # A flush that has nothing to do does not let others go on.
+        await asyncio.sleep(0)
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -1,8 +1,8 @@
 """The brake on reading: held while the disk is about to be full, and, in steps, while memory is short.
 
 Held means that the log is not asked for more; what was read is still committed. Where memory is short, what is
-buffered is committed at once, and then the next batches are read: memory that others hold (queries, allocators)
-slows reading down, and never stops it for good.
+buffered is committed at once, and then the next batches are read, a step a second at most: memory that others hold
+(queries, allocators) slows reading down, and never stops it for good.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ logger = get(__name__)
 
 LOOK_S = 0.1
 """Seconds between looks at the memory: within it, one fetch of each partition can come in."""
+
+COMMIT_EVERY_S = 1.0
+"""Least seconds between commits while memory is short: each is a snapshot and files, however little it holds."""
 
 DISK_LOOK_S = 1.0
 """Seconds between looks at the disks: the limit is many times what is written within it."""
@@ -73,7 +76,17 @@ class Brake:
     @property
     def held(self) -> bool:
         """Whether nothing is fetched at this moment."""
-        return self.disk.trouble is not None or (self.memory.short and self._unfinished)
+        return self.held_by_disk or self.held_by_memory
+
+    @property
+    def held_by_disk(self) -> bool:
+        """Whether nothing is fetched because the disk is about to be full."""
+        return self.disk.trouble is not None
+
+    @property
+    def held_by_memory(self) -> bool:
+        """Whether nothing is fetched until what was is committed, because memory is short."""
+        return self.memory.short and self._unfinished
 
     @property
     def _unfinished(self) -> bool:
@@ -102,10 +115,12 @@ class Brake:
             await self._fail(error)
 
     async def _watch_memory(self) -> None:
+        clock, due_s = asyncio.get_running_loop().time, 0.0
         while True:
             self.memory.look()
             self._tell_memory()
-            if self.memory.short:
+            if self.memory.short and clock() >= due_s:
+                due_s = clock() + COMMIT_EVERY_S
                 for ingest in self._ingests:
                     if ingest.uncommitted:
                         ingest.flush_soon()

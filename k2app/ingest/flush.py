@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from k2app import tracing
+from k2app.errors import TransientError
 from k2app.faults import Faults
 from k2app.ingest.buffer import Buffer
 from k2app.ingest.copies import LakeCopies, settle
@@ -27,7 +28,7 @@ from k2app.ingest.flush_measures import count_flush, count_states
 from k2app.ingest.partition import PartitionCut
 from k2app.ingest.rows import flag_counts
 from k2app.ingest.states import StateTables
-from k2app.lake.writer import Flush, Receipt, Staged, Writer
+from k2app.lake.writer import Flush, Receipt, Staged, Writer, discard
 from k2app.logs import get
 from k2app.metrics import Metrics
 
@@ -64,13 +65,18 @@ class Flusher:
         self.faults.point("flush-started")
         staged = await asyncio.to_thread(self._stage, buffer, cuts, commit_id)
         self.faults.point("files-written")
-        with self._timed(buffer, "side_commit"):
-            await asyncio.to_thread(self.writer.commit_dead_letters, staged)
-            self.faults.point("dead-letters-committed")
-            await asyncio.to_thread(self.writer.commit_gaps, staged)
-            self.faults.point("gaps-committed")
-        with self._timed(buffer, "main_commit"):
-            receipt = await asyncio.to_thread(self.writer.commit_main, staged)
+        try:
+            with self._timed(buffer, "side_commit"):
+                await asyncio.to_thread(self.writer.commit_dead_letters, staged)
+                self.faults.point("dead-letters-committed")
+                await asyncio.to_thread(self.writer.commit_gaps, staged)
+                self.faults.point("gaps-committed")
+            with self._timed(buffer, "main_commit"):
+                receipt = await asyncio.to_thread(self.writer.commit_main, staged)
+        except TransientError:
+            # It has not landed, and is not tried again: what was read is read anew, and written anew.
+            await asyncio.to_thread(discard, staged)
+            raise
         self.faults.point("main-committed")
         with self._timed(buffer, "states"):
             await self._write_states(buffer.name, cuts)

@@ -36,7 +36,7 @@ def count_flush(metrics: Metrics, name: str, staged: Staged, receipt: Receipt, f
     m.last_commit.labels(name).set(receipt.committed_at_us / 1_000_000)
     if flush.rows.num_rows and "timestamp" in flush.rows.column_names:
         newest_us: int = pc.max(flush.rows["timestamp"].cast(pa.int64())).as_py()
-        m.last_event.labels(name).set(newest_us / 1_000_000)
+        m.last_event.labels(name).rise(newest_us / 1_000_000)
 
 
 def count_states(metrics: Metrics, name: str, changes: Sequence[StateChange]) -> None:

@@ -25,7 +25,8 @@ class Lag:
         Parameters
         ----------
         end, floor
-            Next offset of the log, and of the lake.
+            Next offset of the log, and of the lake. A log's end moves back where what seemed to be records turns
+            out to be none (markers of transactions).
         now_s
             By a clock that is never set.
 
@@ -36,6 +37,7 @@ class Lag:
             hundredth at most, where the lake has been behind for more than `MARKS` looks.
         """
         marks = self._marks
+        self._cut(end)
         while marks and marks[0][1] <= floor:
             marks.popleft()
         if not marks:
@@ -43,6 +45,14 @@ class Lag:
         if end > (marks[-1][1] if marks else floor):
             self._mark(end, now_s)
         return now_s - marks[0][0] if marks else 0.0
+
+    def _cut(self, end: int) -> None:
+        """Forget what was thought to be beyond the end."""
+        marks = self._marks
+        while len(marks) > 1 and marks[-2][1] >= end:
+            marks.pop()
+        if marks and marks[-1][1] > end:
+            marks[-1] = (marks[-1][0], end)
 
     def _mark(self, end: int, now_s: float) -> None:
         if self._marks and now_s - self._marks[-1][0] < self._apart_s:

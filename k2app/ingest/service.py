@@ -136,18 +136,21 @@ class Ingest:
         self._wanted -= partitions
         if self._log is None:
             return
-        if self.uncommitted:
-            await self._flush_within(self._parts.settings.revoke_within_s)
-        async with self._turn:
+        try:
+            if self.uncommitted:
+                await self._flush_within(self._parts.settings.revoke_within_s)
+        finally:
             self._forget(partitions)
 
     async def stop(self) -> None:
         """Flush what is buffered, or drop it by the deadline, and end."""
         self._stopping = True
-        await self.revoke(set(self._partitions))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.revoke(set(self._partitions))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(work))
@@ -170,7 +173,8 @@ class Ingest:
             with batch_span(batch):
                 await self._accept(batch, acknowledge)
         except VOID as error:
-            await self._stand_down(error)
+            self._parts.metrics.ingest.stood_down.labels(self.name, _outcome(error)).inc()
+            self._stand_down(error)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the top of the agents' work: a batch must not be skipped
@@ -301,7 +305,7 @@ class Ingest:
             try:
                 await self._flush(commit_id)
             except VOID as error:
-                await self._stand_down(error)
+                self._stand_down(error)
 
     async def _flush_within(self, deadline_s: float) -> None:
         try:
@@ -338,9 +342,11 @@ class Ingest:
                 self._flush_trouble, self._failures = None, 0
                 self._behind.committed(_now_s())
                 self._measures.committed(cuts)
-            except BaseException:
+            except BaseException as error:
                 # Before the next flush has its turn: it holds what follows this one.
                 self._void = True
+                if isinstance(error, VOID):
+                    self._parts.metrics.flush.outcomes.labels(self.name, _outcome(error)).inc()
                 raise
             finally:
                 self._in_flush = 0
@@ -349,20 +355,20 @@ class Ingest:
 
     # --- standing down
 
-    async def _stand_down(self, error: Exception) -> None:
-        """Throw buffer and states away, and start again from the lake."""
+    def _stand_down(self, error: Exception) -> None:
+        """Throw buffer and states away, and start again from the lake.
+
+        At once, and not on the task that failed: that may be cancelled. Who reads a batch meanwhile finds it void.
+        """
         outcome = _outcome(error)
-        self._parts.metrics.flush.outcomes.labels(self.name, outcome).inc()
         # Said once in an outage; from then on `waiting` says that it lasts.
         tell = logger.debug if self._failures and outcome == "failed" else logger.warning
         tell("standing_down", table=str(self.name), outcome=outcome, error=str(error))
-        self._flush_trouble, self._void = str(error), True
-        async with self._turn:
-            self._forget(set(self._partitions))
+        self._flush_trouble = str(error)
+        self._forget(set(self._partitions))
         if not self._stopping:
             self._failures += 1
-            await asyncio.sleep(self._pause_s(error))
-            self._spawn(self._restore())
+            self._spawn(self._restore(after_s=self._pause_s(error)))
 
     def _pause_s(self, error: Exception) -> float:
         """Seconds until what was thrown away is read again: longer each time, where nothing answers."""
@@ -385,8 +391,9 @@ class Ingest:
         if kept & self._wanted and not self._stopping:
             self._spawn(self._restore())
 
-    async def _restore(self) -> None:
+    async def _restore(self, after_s: float = 0.0) -> None:
         """Restore every wanted partition that is not read yet; try until it works."""
+        await asyncio.sleep(after_s)
         async with self._flushing:
             while (missing := sorted(self._missing)) and not self._stopping:
                 try:
@@ -398,6 +405,8 @@ class Ingest:
                     await asyncio.sleep(getattr(error, "retry_after_s", 1.0))
                 else:
                     self._restore_trouble = None
+            # Nothing is missing: all were restored, or others have them now.
+            self._restore_trouble = None
 
     async def _restore_all(self, missing: list[TP]) -> None:
         with self._measures.recovery_seconds.time():
@@ -472,7 +481,8 @@ class Ingest:
 
     def drained(self, ends: Mapping[TP, int]) -> bool:
         """Whether everything below `ends` is in the lake."""
-        return not self._in_flush and all(
+        # A partition counts as flushed from the cut on.
+        return not (self._in_flush or self._void) and all(
             tp in self._partitions and self._partitions[tp].flushed >= end
             for tp, end in ends.items()
             if tp.topic in self.sources
@@ -480,7 +490,7 @@ class Ingest:
 
     def read_past(self, ends: Mapping[TP, int]) -> bool:
         """Whether everything below `ends` has been read, though perhaps not committed."""
-        return all(
+        return not self._void and all(
             tp in self._partitions and self._partitions[tp].next_offset >= end
             for tp, end in ends.items()
             if tp.topic in self.sources

@@ -86,7 +86,7 @@ def _file_of(uri: str) -> Path | None:
     if not uri.startswith("sqlite"):
         return None
     name = make_url(uri).database
-    return Path(name) if name else None
+    return Path(name) if name and not name.startswith((":memory:", "file:")) else None
 
 
 def _taken(handle: int) -> bool:

@@ -197,6 +197,10 @@ class BatchConsumerMixin:
         offset: int | None = self._committed_offset.get(tp)
         return offset
 
+    def readable_end(self, tp: TP, end: int) -> int:  # noqa: ARG002 - of a log that has records only
+        """Offset after the last record below `end`, as far as is known."""
+        return end
+
     def is_batch(self, tp: TP) -> bool:
         """Whether `tp` is delivered as batches."""
         return tp.topic in self.batch_topics

@@ -149,9 +149,13 @@ class Consumer(BatchConsumerMixin, driver.Consumer):
         return {}
 
     def highwater(self, tp: TP) -> int:
-        """Next offset of one partition, as of its last fetch; 0 if there was none."""
+        """Next offset of one partition, as of its last fetch, less what was found empty; 0 if there was none."""
         known: int | None = super().highwater(tp) if tp in self.assignment() else None
-        return known or 0
+        return self.readable_end(tp, known or 0)
+
+    def readable_end(self, tp: TP, end: int) -> int:
+        """Offset after the last record below `end`: a log may end with markers of transactions."""
+        return self._thread.readable_end(tp, end)
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         """First kept offset of each partition."""

@@ -67,10 +67,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     _epochs: dict[TP, int]
     _rest: dict[TP, RecordBatch]
     _others: set[TP]
+    _empty: dict[TP, tuple[int, int]]
+    """Offsets [from, to) after the last record that was read: markers and given up transactions, no record."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._epochs, self._rest, self._others = {}, {}, set()
+        self._empty = {}
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -86,6 +89,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._epochs.clear()
         self._rest.clear()
         self._others.clear()
+        self._empty.clear()
         consumer = self._ensure_consumer()
         for tp in assigned:
             consumer.seek(TopicPartition(*tp), 0)
@@ -106,6 +110,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def has_topic(self, topic: str) -> bool:
         """Whether the cluster has a topic, as of the last metadata."""
         return bool(self._ensure_consumer().partitions_for_topic(topic))
+
+    def readable_end(self, tp: TP, end: int) -> int:
+        """Offset after the last record below `end`, as far as it was read; for any thread."""
+        begin, to = self._empty.get(tp, (end, end))
+        return begin if begin < end <= to else end
 
     async def fetch(self, wanted: Sequence[Wanted], others: set[TP], timeout_s: float) -> dict[TP, list[Any]]:
         """Fetch batch partitions as one record each, others as they are."""
@@ -180,6 +189,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return None
         columns = read_fetched(fetched._partition_records)  # noqa: SLF001 - as above
         fetched._update_position()  # noqa: SLF001 - as above
+        begin = columns.offsets[-1] + 1 if columns.offsets else wanted.position
+        self._empty[wanted.tp] = (begin, fetched._partition_records.next_fetch_offset)  # noqa: SLF001 - as above
         if not columns.offsets:
             return None
         if columns.offsets[0] < wanted.position:

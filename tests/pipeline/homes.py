@@ -1,8 +1,6 @@
 """A K2 home for tests: publishes messages, runs real workers, reads the lake back."""
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from k2app.stream.log_path import log_path
 from k2app.stream.log_records import records_from_pairs
 from k2app.stream.publisher import EmbeddedPublisher, Outlet
 from k2app.stream.registry import open_registry
+from tests.processes import stopped
 
 TRADES = "market.equities.trades.asx"
 QUOTES = "market.equities.quotes.asx"
@@ -134,18 +133,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def stopped(process: subprocess.Popen):
-    """Make sure that a process has ended afterwards."""
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
 
 
 def wait_until(holds, what: str, within_s: float = WORKER_S) -> None:

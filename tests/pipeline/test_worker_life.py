@@ -14,6 +14,8 @@ from k2app.lake.tables import Name
 from k2app.market.topics import DataType
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_records import records_from_pairs
+from tests.pipeline.storm.disks import Printed
+from tests.processes import WITHIN_S
 
 
 def committed(home: Home) -> int:
@@ -41,6 +43,18 @@ def trades_read(port: int) -> int:
         lines = answer.read().decode().splitlines()
     found = [line for line in lines if line.startswith('k2_records_in_total{table="trades"')]
     return sum(int(float(line.rpartition(" ")[2])) for line in found)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signal_ends_a_drain_that_cannot_finish(home, number, status):
+    """Nobody reads any more once it is told to stop: it does not wait for the end of the log."""
+    home.publish(trades(counting(3, 50)))
+    with stopped(home.start("--drain", K2_DISK_MIN_FREE_BYTES=str(2**60))) as worker:
+        printed = Printed(worker)
+        wait_until(lambda: "draining" in printed.since(0), "a drain")
+        worker.send_signal(number)
+        assert status == worker.wait(WITHIN_S), printed.since(0)
+    assert {} == home.floors()
 
 
 def test_daemon_commits_by_age(home):
@@ -73,7 +87,7 @@ def test_unflushed_rows_are_not_committed_to_the_log(home):
         wait_until(lambda: home.log.committed("k2-iceberg-writer"), "a first commit of offsets")
         home.publish(trades(counting(3, 10, first=51)))
         worker.send_signal(signal.SIGKILL)
-        worker.wait()
+        worker.wait(WITHIN_S)
     assert home.log.committed("k2-iceberg-writer").items() <= home.floors().items()
     home.drain()
     assert 180 == len(home.rows(Name.TRADES))

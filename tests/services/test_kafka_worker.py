@@ -1,7 +1,9 @@
 """One worker on a real Kafka: the lake is the one that the embedded log gives, whatever kills the worker."""
 
 import asyncio
+import re
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from k2app.lake.audit import completeness
 from k2app.lake.tables import Name
 from k2app.stream.kafka_cluster import servers
 from k2app.stream.kafka_sending import send_pairs
-from tests.pipeline.homes import counting, trades, wait_until
+from tests.pipeline.homes import WORKER_S, counting, free_port, trades, wait_until
 from tests.services.kafka_homes import (
     MarketHome,
     delete_before,
@@ -205,6 +207,39 @@ def test_given_up_transactions_are_not_read(home):
     assert [*range(5), *range(10, 15)] == [r["offset"] for r in home.rows(Name.TRADES)]
     assert [] == home.rows(Name.DEAD_LETTERS)
     assert [] == completeness(home.table(Name.TRADES))
+
+
+def test_log_that_ends_with_markers_leaves_no_lag(home):
+    """Nothing waits behind the last record: a worker at rest is ready, and says that it is not behind."""
+    home.publish(trades(counting(1, 5)))
+    (partition,) = [p for p, end in home.ends().items() if end]
+    port = free_port()
+    web = {"K2_WEB_ENABLED": "true", "K2_WEB_PORT": str(port), "K2_METRICS_LOOK_S": "0.2"}
+    with home.worker(**web, K2_FLUSH_INTERVAL_S="0.2"):
+        for sent in (0, 6):
+            asyncio.run(give_up(home, partition, records=4))
+            end = 10 + sent
+            wait_until(lambda end=end: home.ends()[partition] == end, "the transaction's marker")
+            wait_until(
+                lambda end=end: behind(port, home.topic, partition) == (0, 0, end - 5), "a worker at the end"
+            )
+            if not sent:
+                home.publish(trades(counting(1, 1, first=6)))
+    assert [*range(5), 10] == [r["offset"] for r in home.rows(Name.TRADES)]
+
+
+def behind(port: int, topic: str, partition: int) -> tuple[float, ...]:
+    """Lag in records and seconds of a partition, and where the lake ends, as /metrics has them; empty: no answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WORKER_S) as answer:
+            page = answer.read().decode()
+    except OSError:
+        return ()
+    labels = re.escape(f'{{partition="{partition}",topic="{topic}"}}')
+    names = ("k2_lag_records", "k2_lag_seconds", "k2_committed_offset")
+    return tuple(
+        float(value) for name in names for value in re.findall(rf"^{name}{labels} (\S+)$", page, re.MULTILINE)
+    )
 
 
 async def give_up(home: MarketHome, partition: int, records: int) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.pipeline.homes import Home, stopped
+from tests.processes import ended
 
 WORKER = Path(__file__).with_name("scarce_worker.py")
 
@@ -47,7 +48,7 @@ class Printed:
 
     def finish(self) -> str:
         """Everything, once the process has ended."""
-        self._thread.join()
+        ended(self._thread)
         return self.since(0)
 
 

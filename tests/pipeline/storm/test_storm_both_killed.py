@@ -12,6 +12,7 @@ from k2app.lake.audit import completeness
 from k2app.lake.tables import Name
 from tests.pipeline.homes import WORKER_S, Home, stopped, wait_until
 from tests.pipeline.load.commands import LOAD, asx_trades
+from tests.processes import WITHIN_S
 
 ROWS = 12_000
 
@@ -42,7 +43,7 @@ def sent(home: Home) -> int:
 
 def kill(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(WITHIN_S)
 
 
 def let_run(process: subprocess.Popen, for_s: float) -> None:

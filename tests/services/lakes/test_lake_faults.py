@@ -122,7 +122,7 @@ def test_worker_waits_for_its_lake_and_says_so(server, fault, to, undisturbed):
         wait_until(lambda: site.home.committed_rows() == expected, "everything in the lake", RECOVERY_S)
         wait_until(site.is_ready, "a worker that is ready again", RECOVERY_S)
         assert 0.0 == site.metric('k2_waiting{part="trades"}')
-        assert said(worker, "goes_on")
+        wait_until(lambda: said(worker, "goes_on"), "the line of its log")
         wait_until(lambda: site.query()[0] == 200, "an answer", RECOVERY_S)
         worker.stop()
     assert_whole(site.home, undisturbed)
@@ -188,7 +188,7 @@ def test_worker_is_stopped_in_an_outage(server, fault, to, undisturbed):
         wait_until(lambda: site.home.committed_rows() > 0, "the first commit")
         strike(site, fault, stack)
         publish_sequel(site.home)
-        wait_until(lambda: site.metric('k2_buffered_rows{table="trades"}') > 0, "rows that wait")
+        wait_until(lambda: site.metric('k2_waiting{part="trades"}') == 1.0, "an outage that is noticed")
         worker.process.send_signal(signal.SIGTERM)
         # 3 s for its flushes, 10 for retention, 5 for calls that do not come back, and a busy machine.
         assert 0 == worker.process.wait(45), worker.printed()

@@ -9,7 +9,7 @@ from faust.types import TP
 from prometheus_client import CollectorRegistry
 
 import schemas
-from k2app.errors import CommitUnknownError, FencedError, TransientError
+from k2app.errors import CommitUnknownError, FencedError, OperatorError, TransientError
 from k2app.ingest.partition import Partition
 from k2app.ingest.schema_cache import SchemaCache
 from k2app.ingest.service import Ingest, Parts
@@ -53,8 +53,11 @@ class EmptyLake:
     def __init__(self):
         self.asked, self.open = threading.Event(), threading.Event()
         self.open.set()
+        self.error = None
 
     async def restore(self, wanted):
+        if self.error is not None:
+            raise self.error
         return [Partition(LOG, one, number, 0, States.empty(), 0, 30) for one, number in wanted]
 
     def past(self, _part):
@@ -177,6 +180,75 @@ async def test_full_buffer_is_flushed_after_one_that_waited_behind_a_failed_flus
         await until(lambda: ingest.reading)
         await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
         await until(lambda: [(0, 4), (0, 5)] == lake.sent)
+        assert [] == crashes
+    finally:
+        await ingest.stop()
+
+
+async def test_cut_that_did_not_land_is_not_drained():
+    """A partition counts as flushed from the cut on; until the lake has it, nothing is done."""
+    log, lake, crashes = Log(), Lake(TransientError("no answer")), []
+    ingest = ingest_into(lake, crashes)
+    ingest.start(log)
+    looked = []
+    try:
+        await ingest.assign({HERE})
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        flushing = asyncio.create_task(ingest.flush())
+        await asyncio.wait_for(lake.asked.wait(), WITHIN_S)
+        looking = asyncio.create_task(look_at(ingest, {HERE: 5}, looked))
+        lake.answers.set()
+        await asyncio.wait_for(flushing, WITHIN_S)
+        lake.error = None
+        await until(lambda: ingest.reading)
+        assert not any(looked)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        await ingest.flush()
+        assert ingest.drained({HERE: 5})
+        looking.cancel()
+        assert [] == crashes
+    finally:
+        await ingest.stop()
+
+
+async def look_at(ingest, ends, looked):
+    """Note at every turn of the loop whether it says that it is done."""
+    while True:
+        looked.append(ingest.drained(ends))
+        await asyncio.sleep(0)
+
+
+async def test_failure_of_the_last_flush_that_nobody_expected_gives_the_partitions_up():
+    """It is told, and the partitions are not kept for it."""
+    log, lake, crashes = Log(), Lake(OperatorError("a newer version of K2 added it")), []
+    ingest = ingest_into(lake, crashes)
+    ingest.start(log)
+    try:
+        await ingest.assign({HERE})
+        await until(lambda: ingest.reading)
+        await ingest.accept(log.next_batch(messages(trades(counting(1, 5)))), acknowledge)
+        lake.answers.set()
+        with pytest.raises(OperatorError, match="newer version"):
+            await ingest.revoke({HERE})
+        assert [] == log.positions.ready()
+        assert 0 == ingest.uncommitted
+    finally:
+        await ingest.stop()
+
+
+async def test_partition_that_could_not_be_restored_and_went_to_others_is_no_trouble():
+    """What was waited for is not needed any more."""
+    log, restorer, crashes = Log(), EmptyLake(), []
+    restorer.error = TransientError("the catalog is away")
+    ingest = ingest_into(Lake(None), crashes, restorer)
+    ingest.start(log)
+    try:
+        await ingest.assign({HERE})
+        await until(lambda: ingest.trouble is not None)
+        await ingest.revoke({HERE})
+        await until(lambda: ingest.trouble is None)
+        assert ingest.reading
         assert [] == crashes
     finally:
         await ingest.stop()

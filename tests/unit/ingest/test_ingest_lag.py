@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from k2app.ingest.lag import MARKS, Lag
 
 STEPS = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 5), st.floats(0.1, 3.0)), min_size=1, max_size=60
+    st.tuples(st.integers(-3, 5), st.integers(0, 5), st.floats(0.1, 3.0)), min_size=1, max_size=60
 )
-"""Records that came, that were committed, and seconds until the next look."""
+"""Records that came (below 0: turned out to be none), that were committed, and seconds until the next look."""
 
 
 def lags(lag, steps, begun=0):
@@ -16,9 +16,10 @@ def lags(lag, steps, begun=0):
     end = floor = begun
     now_s, seen = 100.0, []
     for came, committed, wait_s in steps:
-        end += came
+        before, end = end, max(end + came, floor)
         floor = min(end, floor + committed)
-        seen += [(now_s, offset) for offset in range(end - came, end)]
+        seen = [(at_s, offset) for at_s, offset in seen if offset < end]
+        seen += [(now_s, offset) for offset in range(before, end)]
         oldest_s = min((at_s for at_s, offset in seen if offset >= floor), default=now_s)
         yield lag.look(end, floor, now_s), now_s - oldest_s
         now_s += wait_s
