@@ -6,17 +6,20 @@ import asyncio
 import platform
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from prometheus_client import Counter
 
 from k2app.ingest.brake import Brake
 from k2app.ingest.failure_kinds import KINDS, OTHER
 from k2app.ingest.gap_gauges import GapGauges
+from k2app.ingest.memory import MemoryGuard, used_bytes
 from k2app.ingest.schema_cache import SchemaCache
 from k2app.ingest.service import OUTCOMES, Ingest
 from k2app.lake.commit import Step
@@ -25,9 +28,12 @@ from k2app.lake.observed import LIST_LOCATIONS, OPERATIONS, Observe
 from k2app.lake.table_gauges import look_at_tables
 from k2app.lake.tables import Name
 from k2app.lake.writer import Watch as CommitWatch
-from k2app.metrics import FlushMetrics, LakeMetrics, Metrics
+from k2app.metrics import FlushMetrics, LakeMetrics, Metrics, Series
 from k2app.query.engine import QueryEngine
-from k2app.settings import Settings
+from k2app.query.measures import OUTCOMES as QUERY_OUTCOMES
+from k2app.query.queries import QUERIES
+from k2app.query.replay.query import REPLAY_QUERY
+from k2app.settings import MemorySettings, Settings
 from k2app.sizes import look_at_disks, look_at_log, look_at_state
 from k2app.stream.log_path import log_path
 from k2app.stream.logs_by_url import is_kafka
@@ -89,6 +95,7 @@ def begin_at_zero(metrics: Metrics) -> None:
         metrics.flush.dead_letters.labels(table)
         metrics.flush.hole_offsets.labels(table)
         _begin(metrics.flush.outcomes, (table,), OUTCOMES)
+        _begin(metrics.ingest.stood_down, (table,), OUTCOMES[1:])
         _begin(metrics.ingest.decode_failures, (table,), [*(kind for kind, _ in KINDS), OTHER])
     for table in (*TABLES, *SIDES):
         for counter in (metrics.flush.attempts, metrics.flush.conflicts, metrics.flush.doubts):
@@ -102,6 +109,8 @@ def begin_web_at_zero(metrics: Metrics) -> None:
     _begin(metrics.web.limited, (), ("rate", "concurrency", "busy"))
     _begin(metrics.web.unauthorised, (), ("missing", "wrong", "scope"))
     _begin(metrics.query.plans, (), ("made", "found"))
+    for query in (*QUERIES, REPLAY_QUERY):
+        _begin(metrics.query.queries, (query.name,), QUERY_OUTCOMES)
     _begin(metrics.lake.catalog_errors, (), (*OPERATIONS, LIST_LOCATIONS))
     _begin(metrics.process.log_lines, (), ("debug", "info", "warning", "error", "critical"))
 
@@ -114,9 +123,11 @@ def _begin(counter: Counter, labels: tuple[str, ...], values: Iterable[str]) -> 
 # --- gauges that are asked at every scrape
 
 
-def tell_process(metrics: Metrics) -> None:
-    """Say which versions run, and by which clock."""
+def tell_process(metrics: Metrics, memory: MemorySettings) -> None:
+    """Say which versions run, by which clock, and how much memory they take and may take."""
     metrics.process.clock.set_function(time.time)
+    metrics.process.memory_used.set_function(lambda: used_bytes() or 0)
+    metrics.process.memory_limit.set(MemoryGuard.of(memory).limit_bytes)
     found = (version("k2"), platform.python_version(), version("duckdb"), version("pyiceberg"))
     metrics.process.info.labels(*found).set(1)
 
@@ -132,15 +143,19 @@ def tell_ingests(metrics: Metrics, ingests: Iterable[Ingest], schemas: SchemaCac
     """Let ingests be asked for."""
     for ingest in ingests:
         metrics.before_scrape(ingest.tell)
+        metrics.ingest.commit_age.labels(ingest.name).set_function(partial(_commit_age_s, ingest))
     metrics.schemas.schemas.set_function(lambda: len(schemas))
+
+
+def _commit_age_s(ingest: Ingest) -> float:
+    return ingest.commit_age_s
 
 
 def tell_brake(metrics: Metrics, brake: Brake) -> None:
     """Let the brake be asked for."""
     paused = metrics.ingest.paused
-    paused.labels("memory").set_function(lambda: float(brake.memory.short))
-    paused.labels("disk").set_function(lambda: float(brake.disk.trouble is not None))
-    metrics.process.memory_limit.set(brake.memory.limit_bytes)
+    paused.labels("memory").set_function(lambda: float(brake.held_by_memory))
+    paused.labels("disk").set_function(lambda: float(brake.held_by_disk))
 
 
 # --- looks
@@ -155,12 +170,17 @@ def process_looks(settings: Settings, metrics: Metrics, engine: QueryEngine, rea
         metrics.query.duckdb_spill.set(spilled)
 
     async def readiness() -> None:
-        metrics.process.ready.set(await ready())
+        is_ready = False
+        try:
+            is_ready = await ready()
+        finally:
+            # Where nobody can say, it is not.
+            metrics.process.ready.set(is_ready)
 
     return {
         "tables": on_thread(partial(look_at_tables, engine.lake_tables, metrics.lake)),
         "duckdb": on_thread(memory),
-        "disks": on_thread(partial(look_at_disks, places(settings), metrics.lake)),
+        "disks": on_thread(partial(look_at_disks, places(settings), Series(metrics.lake.disk_free))),
         "readiness": readiness,
     }
 
@@ -186,8 +206,10 @@ def worker_looks(
     )
 
     async def ends() -> None:
-        async with asyncio.timeout(LOG_WITHIN_S):
-            await _tell_ends(log(), ingests.values())
+        # Before the log's consumer has started there is nothing of it to tell.
+        with suppress(ConsumerNotStarted):
+            async with asyncio.timeout(LOG_WITHIN_S):
+                await _tell_ends(log(), ingests.values())
 
     looks: dict[str, Look] = {
         "gaps": on_thread(gaps.look),
@@ -204,7 +226,8 @@ async def _tell_ends(log: Any, ingests: Iterable[Ingest]) -> None:
     for ingest in ingests:
         ours = [tp for tp in log.assignment() if tp.topic in ingest.sources]
         if ours:
-            ingest.ends(await log.highwaters(*ours))
+            ends = await log.highwaters(*ours)
+            ingest.ends({tp: log.readable_end(tp, end) for tp, end in ends.items()})
 
 
 def places(settings: Settings) -> dict[str, Path]:

@@ -42,6 +42,14 @@ class Series:
         self._shown = set(values)
 
 
+class RisingGauge(Gauge):
+    """A gauge that never falls. Not for use by several threads at once."""
+
+    def rise(self, value: float) -> None:
+        """Show `value`, unless a higher one was shown before."""
+        self.set(max(value, self._value.get()))
+
+
 class _Asked(Collector):
     """Has gauges brought up to date before they are read; has no metrics of its own."""
 
@@ -94,13 +102,24 @@ class IngestMetrics(_Group):
         self.decode_failures = self._counter(
             "k2_decode_failures", "Records that could not be read, by kind of failure.", "table", "reason"
         )
+        self.stood_down = self._counter(
+            "k2_stand_downs",
+            "Times that reading a batch failed and everything was read again from the lake's end, by outcome.",
+            "table",
+            "outcome",
+        )
         self.buffered_rows = self._gauge("k2_buffered_rows", "Rows read and not committed yet.", "table")
         self.buffered_bytes = self._gauge(
             "k2_buffered_bytes", "Bytes of the Arrow buffers of rows read and not committed yet.", "table"
         )
         self.oldest_unflushed = self._gauge(
             "k2_oldest_unflushed_seconds",
-            "Age of the oldest row that was read and is not committed; 0: there is none.",
+            "Age of the oldest row in memory; 0: there is none. Rows that are thrown away to be read again begin anew.",
+            "table",
+        )
+        self.commit_age = self._gauge(
+            "k2_commit_age_seconds",
+            "Time for which nothing was committed though the lake lacks something; 0: it lacks nothing.",
             "table",
         )
         self.tracked_states = self._gauge(
@@ -166,8 +185,11 @@ class FlushMetrics(_Group):
         self.last_commit = self._gauge(
             "k2_last_commit_timestamp_seconds", "When this process's newest commit was made.", "table"
         )
-        self.last_event = self._gauge(
-            "k2_last_event_timestamp_seconds", "Newest event time that this process committed.", "table"
+        self.last_event = RisingGauge(
+            "k2_last_event_timestamp_seconds",
+            "Newest event time of all that this process committed.",
+            ("table",),
+            registry=registry,
         )
 
 
@@ -184,10 +206,14 @@ class LakeMetrics(_Group):
             "k2_committed_offset", "Next offset that the lake expects (its floor).", "topic", "partition"
         )
         self.catalog_seconds = self._histogram(
-            "k2_catalog_request_seconds", "Time of one request to the catalog.", "operation"
+            "k2_catalog_request_seconds",
+            "Time of one request to the catalog, and of what is read or written in the warehouse for it.",
+            "operation",
         )
         self.catalog_errors = self._counter(
-            "k2_catalog_errors", "Requests to the catalog that failed, conflicts aside.", "operation"
+            "k2_catalog_errors",
+            "Requests to the catalog that failed, for want of the warehouse or of the catalog; conflicts aside.",
+            "operation",
         )
         self.disk_free = self._gauge(
             "k2_disk_free_bytes", "Free space where K2 writes, by what is there (home, warehouse).", "place"
@@ -279,7 +305,10 @@ class QueryMetrics(_Group):
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self.queries = self._counter(
-            "k2_queries", "Queries answered, by resource and outcome.", "resource", "outcome"
+            "k2_queries",
+            "Queries, by resource and outcome: answered, refused, busy, timeout, slow_client, cancelled, failed.",
+            "resource",
+            "outcome",
         )
         self.seconds = self._histogram("k2_query_seconds", "Time of one query.", "resource")
         self.rows = self._counter("k2_query_rows", "Rows returned.", "resource")
@@ -344,8 +373,18 @@ class ProcessMetrics(_Group):
         self.clock = self._gauge(
             "k2_clock_timestamp_seconds", "Wall clock of this process when it is scraped."
         )
+        self.memory_used = self._gauge(
+            "k2_memory_used_bytes",
+            "Memory that the system cannot take back (resident, not shared); 0: it does not say.",
+        )
         self.memory_limit = self._gauge(
-            "k2_memory_limit_bytes", "Resident memory above which reading pauses (K2_MEMORY_LIMIT_BYTES)."
+            "k2_memory_limit_bytes",
+            "Used memory from which on a worker reads more slowly (K2_MEMORY_LIMIT_BYTES).",
+        )
+        self.looked = self._gauge(
+            "k2_look_timestamp_seconds",
+            "When what is looked at every K2_METRICS_LOOK_S last brought its gauges up to date; at first, the start.",
+            "what",
         )
         self.log_lines = self._counter("k2_log_lines", "Log lines written, by level.", "level")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from k2app.metrics import LakeMetrics, LogMetrics
+from k2app.metrics import LogMetrics, Series
 
 LOG_SUFFIXES = ("", "-wal", "-shm")
 """Files of a SQLite log, beside one another (Source: SQLite, "Write-Ahead Logging")."""
@@ -25,11 +25,10 @@ def look_at_state(folders: Mapping[str, Iterable[Path]], metrics: LogMetrics) ->
         metrics.rocksdb_bytes.labels(topic).set(sum(map(folder_bytes, paths)))
 
 
-def look_at_disks(places: Mapping[str, Path], metrics: LakeMetrics) -> None:
-    """Free space at each place; a folder that is not there yet is passed over."""
-    for place, folder in places.items():
-        with suppress(FileNotFoundError):
-            metrics.disk_free.labels(place).set(shutil.disk_usage(folder).free)
+def look_at_disks(places: Mapping[str, Path], free: Series) -> None:
+    """Free space at each place; a folder that is not there (yet, or any more) shows none."""
+    found = {(place,): _free_bytes(folder) for place, folder in places.items()}
+    free.show({labels: size for labels, size in found.items() if size is not None})
 
 
 def folder_bytes(folder: Path) -> int:
@@ -37,6 +36,13 @@ def folder_bytes(folder: Path) -> int:
     if not folder.is_dir():
         return 0
     return sum(_file_bytes(Path(at) / name) for at, _, names in os.walk(folder) for name in names)
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """Bytes that are free where a folder is; None: there is none."""
+    with suppress(FileNotFoundError):
+        return shutil.disk_usage(folder).free
+    return None
 
 
 def _file_bytes(path: Path) -> int:

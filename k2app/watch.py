@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -54,6 +55,9 @@ class Watch:
 
     def start(self) -> None:
         """Begin; the first looks are taken at once."""
+        for what in self._looks:
+            # From here on: one that never succeeds must be seen as well.
+            self._looked(what)
         watches: list[Coroutine[Any, Any, None]] = [self._watch(*look) for look in self._looks.items()]
         watches.append(watch_loop(self._metrics.loop_delay))
         self._tasks = [asyncio.create_task(watch) for watch in watches]
@@ -72,12 +76,16 @@ class Watch:
         while True:
             try:
                 await look()
+                self._looked(what)
                 failing = False
-            except Exception as error:  # noqa: BLE001 - the top of a task; its gauges stay as they were
+            except Exception as error:  # noqa: BLE001 - the top of a task; that its gauges are old is told by `looked`
                 tell = logger.debug if failing else logger.warning
                 tell("look_failed", what=what, error=str(error))
                 failing = True
             await asyncio.sleep(self._every_s)
+
+    def _looked(self, what: str) -> None:
+        self._metrics.looked.labels(what).set(time.time())
 
 
 async def watch_loop(delay: Histogram) -> None:

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from k2app import logs
 from k2app.errors import K2Error
+from k2app.passwords import without_passwords
 from k2app.query.answers.formats import MEDIA_TYPES, Format
 from k2app.query.answers.result import Result
 from k2app.query.answers.stream import Stream
@@ -48,6 +49,10 @@ def head_of(answer: Result | Stream) -> dict[str, str]:
     snapshots = ",".join(f"{t}:{'none' if n is None else n}" for t, n in sorted(answer.snapshots.items()))
     as_of = {} if answer.as_of_us is None else {"K2-As-Of": micros_to_text(answer.as_of_us)}
     return {hdrs.VARY: "Accept, Accept-Encoding", "K2-Snapshots": snapshots, **as_of}
+
+
+class SlowClientError(QueryTimeoutError):
+    """The client took too little of the answer: no fault of the query's."""
 
 
 class BrokenOffError(Exception):
@@ -199,7 +204,7 @@ async def write_all(response: web.StreamResponse, data: Bytes, idle_s: float) ->
 
     Raises
     ------
-    QueryTimeoutError
+    SlowClientError
         It takes too little.
     QueryCancelledError
         It went away.
@@ -214,7 +219,7 @@ async def _write(response: web.StreamResponse, data: memoryview, idle_s: float) 
         async with asyncio.timeout(idle_s):
             await response.write(data)
     except TimeoutError as error:
-        raise QueryTimeoutError(
+        raise SlowClientError(
             f"the client took less than {PIECE_BYTES} bytes in {idle_s:g} s (K2_WEB_IDLE_S)"
         ) from error
     except ConnectionError as error:
@@ -254,6 +259,6 @@ def _told(request: web.Request, error: Exception) -> str:
     """What the client is told; the log has all of it."""
     if isinstance(error, K2Error):
         logs.get(__name__).warning("answer broken off", path=request.path, error=str(error))
-        return str(error)
+        return without_passwords(str(error))
     logs.get(__name__).error("answer broken off", path=request.path, exc_info=error)
     return "something went wrong; the log has it"

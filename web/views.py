@@ -21,7 +21,7 @@ from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, Too
 from k2app.query.requests import Request, parse
 from web.dependencies import Dependencies
 from web.encoding import SMALL_BYTES, chosen, encoded
-from web.streaming import BrokenOffError, head_of, send_stream
+from web.streaming import BrokenOffError, SlowClientError, head_of, send_stream
 from web.waiting import answer_of
 
 Get = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -106,6 +106,7 @@ def _outcome(error: BaseException | None) -> str:
         GoneError: "refused",
         TooBusyError: "busy",
         QueryTimeoutError: "timeout",
+        SlowClientError: "slow_client",
         QueryCancelledError: "cancelled",
         asyncio.CancelledError: "cancelled",
     }

@@ -12,6 +12,11 @@ REPLAY = "replay"
 """Resource whose rows and bytes count as replayed as well."""
 
 
+OUTCOMES = ("answered", "refused", "busy", "timeout", "slow_client", "cancelled", "failed")
+"""How a query ends: as it should; by the client's fault; for want of room; beyond its time; because the client took too
+little of the answer, or went away; by ours."""
+
+
 @dataclass(frozen=True)
 class Scan:
     """Data files that one query was going to read, each once however often it was planned."""

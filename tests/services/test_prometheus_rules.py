@@ -32,7 +32,8 @@ def test_configuration_is_taken(name, tmp_path):
 
 def test_rules_are_well_formed():
     """None is there twice either."""
-    promtool("check", "rules", "--lint=all", "--lint-fatal", *sorted((PROMETHEUS / "rules").glob("*.yml")))
+    files = [file for folder in ("rules", "examples") for file in sorted((PROMETHEUS / folder).glob("*.yml"))]
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *files)
 
 
 @pytest.mark.parametrize("file", sorted((PROMETHEUS / "tests").glob("*.yml")), ids=lambda file: file.stem)

@@ -247,7 +247,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve):
             await loop.sock_sendall(
                 client, b"GET /v1/trades?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n"
             )
-            await stopped(site, "trades", "timeout")
+            await stopped(site, "trades", "slow_client")
 
 
 @pytest.mark.usefixtures("many")

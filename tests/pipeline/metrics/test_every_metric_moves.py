@@ -16,6 +16,7 @@ from k2app.errors import TransientError
 from k2app.market.topics import DataType
 from k2app.operate.key_file import key_file
 from k2app.operate.keys import Scope, new_key
+from k2app.query.measures import OUTCOMES
 from tests.pipeline.homes import REFERENCE, TRADES, counting, free_port, trades
 from tests.pipeline.metrics.expected import broken_promises
 from tests.pipeline.metrics.scraped import PREFIX, scraped_until
@@ -279,6 +280,8 @@ async def test_every_family_moves_in_a_life_that_has_everything(home, monkeypatc
         declared = {m.name for m in app.metrics.registry.collect() if m.name.startswith(PREFIX)}
     assert [] == broken_promises(before, life.pages, declared)
     assert 1 == life.pages[-1].value("k2_commits", table="trades", outcome="fenced")
+    queries = life.pages[-1].values["k2_queries"]
+    assert {*OUTCOMES} == {value for labels in queries for name, value in labels if name == "outcome"}
 
 
 async def test_partitions_that_are_given_up_leave_no_series(home):

@@ -76,6 +76,7 @@ def hurried(rules: str) -> str:
     for group in found["groups"]:
         for rule in group["rules"]:
             rule["expr"] = re.sub(r"\[(\d+)([smhd])\]", _range, rule["expr"])
+            rule["expr"] = re.sub(r"(:k2_process_age:seconds < )(\d+)", _threshold, rule["expr"])
             rule["expr"] = re.sub(r"^(k2_\w+_seconds > )(\d+)$", _threshold, rule["expr"])
             if "for" in rule:
                 rule["for"] = f"{max(_seconds(rule['for']) // HASTE, 1)}s"

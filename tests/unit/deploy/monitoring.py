@@ -33,8 +33,8 @@ class Panel:
         return [target["expr"] for target in self.given["targets"]]
 
 
-def _rules(name: str) -> list[dict]:
-    groups = yaml.safe_load((PROMETHEUS / "rules" / f"{name}.yml").read_text())["groups"]
+def _rules(name: str, folder: str = "rules") -> list[dict]:
+    groups = yaml.safe_load((PROMETHEUS / folder / f"{name}.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -46,6 +46,11 @@ def recordings() -> dict[str, str]:
 def alerts() -> dict[str, dict]:
     """Every alert by name."""
     return {rule["alert"]: rule for rule in _rules("k2-alerts")}
+
+
+def examples() -> dict[str, dict]:
+    """Every alert that is shown as an example, by name."""
+    return {rule["alert"]: rule for rule in _rules("feeds", "examples")}
 
 
 def rule_tests() -> list[dict]:

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from k2app.cli.k2 import app as k2
+from tests.processes import WITHIN_S, ended
 from tests.unit.deploy.dockerfile import named, only, stages
 
 ROOT = Path(__file__).parents[3]
@@ -117,13 +118,13 @@ def test_healthcheck_is_what_ready_says(status, expected):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             assert expected == check(server.server_port)
         finally:
             server.shutdown()
-            thread.join()
+            ended(thread)
     assert ["/health/ready"] == asked
     assert 0 != check(server.server_port), "nobody listens any more"
 
@@ -134,7 +135,9 @@ def check(port: int) -> int:
     assert program == "python"
     # A proxy that is not there: the check must not ask it.
     environment = {"K2_WEB_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, *arguments], env=environment, check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, check=False, capture_output=True, timeout=WITHIN_S
+    )
     return done.returncode
 
 
@@ -145,6 +148,7 @@ def test_wheel_holds_every_file_of_the_packages(tmp_path):
         cwd=ROOT,
         check=True,
         capture_output=True,
+        timeout=WITHIN_S,
     )
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

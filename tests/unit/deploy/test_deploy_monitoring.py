@@ -74,6 +74,13 @@ def test_rules_find_the_jobs(name):
     assert {"k2-worker", "k2-web"} == jobs - {"prometheus"}
 
 
+def test_processes_beside_a_first_worker_are_not_scraped_before_they_are_put_in():
+    """A target that nobody has started would be paged for as long as it stands there."""
+    jobs = yaml.safe_load((monitoring.PROMETHEUS / "native.yml").read_text())["scrape_configs"]
+    targets = {job["job_name"]: [t for one in job["static_configs"] for t in one["targets"]] for job in jobs}
+    assert {"k2-worker": ["127.0.0.1:6066"], "k2-web": []} == targets
+
+
 def test_expressions_mean_the_same_to_the_pinned_prometheus():
     """Nothing that version 3 took away or changed the meaning of."""
     expressions = [

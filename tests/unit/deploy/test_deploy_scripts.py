@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import WITHIN_S
 from tests.unit.deploy.compose_file import ComposeFile
 
 FILE = ComposeFile()
@@ -33,7 +34,7 @@ def kafka(tmp_path):
         lines = lines.replace("/opt/kafka/bin/kafka-storage.sh", str(uuid))
         lines = lines.replace("/etc/kafka/docker/run", str(run)).replace("/var/lib/kafka/data", str(data))
         return subprocess.run(
-            [shell, options, lines], check=True, capture_output=True, text=True
+            [shell, options, lines], check=True, capture_output=True, text=True, timeout=WITHIN_S
         ).stdout.strip()
 
     return start, data
@@ -60,7 +61,7 @@ def test_s3_server_has_the_bucket_and_the_secret(tmp_path):
     lines = lines.replace("/run/k2", str(secret.parent)).replace("/data", str(tmp_path / "data"))
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     said = subprocess.run(
-        [*shell, lines], env={"PATH": path}, check=True, capture_output=True, text=True
+        [*shell, lines], env={"PATH": path}, check=True, capture_output=True, text=True, timeout=WITHIN_S
     ).stdout.strip()
     assert said.startswith("hidden ")
     warehouse = FILE.service("worker-1").environment["K2_LAKE_WAREHOUSE"]

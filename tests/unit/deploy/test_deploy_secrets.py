@@ -13,6 +13,7 @@ import pytest
 from k2app.operate.key_file import key_file
 from k2app.operate.keys import Scope, find
 from k2app.settings import read_settings
+from tests.processes import WITHIN_S
 
 SCRIPT = Path(__file__).parents[3] / "deploy" / "secrets.sh"
 
@@ -27,6 +28,7 @@ def make(folder: Path, *homes: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
+        timeout=WITHIN_S,
     )
     assert 0 == done.returncode, done.stderr
 
