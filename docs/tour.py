@@ -10,6 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from tests.console_blocks import FENCE, ROOT, commands
@@ -17,6 +18,12 @@ from tests.console_blocks import FENCE, ROOT, commands
 PAGE = Path(__file__).with_name("tour.md")
 
 MARK = "=== command "
+
+MARK_LINES = 3
+"""Lines of a mark: itself, and two of `times`, for the shell and for its children."""
+
+OURS_S = 0.2
+"""Seconds of processor time that every command of ours takes, to start; those of the shell take hundredths."""
 
 WITHIN_S = 300
 """Seconds until the tour must have ended; it takes twenty of processor time."""
@@ -26,17 +33,17 @@ HEAD = """# The first ten minutes
 <!-- Written by `make tour`, which runs these commands. -->
 
 The README's five minutes as they ran, with what goes to standard error too: warnings, and what the worker says of its
-work. Ids, times and durations are made alike, so that the page changes only where K2 does.
+work. Ids, times and durations in it are made alike: below the table, the page changes only where K2 does.
 
 What it takes from nothing, on two cores; `make setup`, `make demo` and the commands are done within ten minutes, also
 on a machine that is busy.
 
-| step | processor time |
-|---|---|
-| `make setup` | 41 s, and the downloads |
-| `make demo`: 600,000 rows made, loaded, ingested, compared | 25 s |
-| each command below | 1 to 2 s, most of it start-up |
-| all of them | 16 s |
+| step | processor time | measured |
+|---|---|---|
+| `make setup` | 41 s, and the downloads | by hand, once |
+| `make demo`: 600,000 rows made, loaded, ingested, compared | 25 s | by hand, once |
+| each command of K2 below, most of it start-up | {least_s:.1f} to {most_s:.1f} s | in the run that wrote this page |
+| all of them | {all_s:.0f} s | in the same run |
 
 """
 
@@ -77,7 +84,7 @@ def section() -> str:
 
 
 def run(script: str, folder: str) -> Iterator[list[str]]:
-    """Run a script of commands, each behind a mark; yields the lines that each printed."""
+    """Run a script of commands, each behind a mark; yields the lines that each printed, the mark's own first."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("K2_")}
     done = subprocess.run(
@@ -93,17 +100,26 @@ def run(script: str, folder: str) -> Iterator[list[str]]:
     )
     if done.returncode:
         sys.exit(f"the README's commands do not run:\n{done.stdout}")
-    for text in re.split(rf"^{MARK}\d+\n", done.stdout, flags=re.MULTILINE)[1:]:
+    for text in re.split(rf"^{MARK}", done.stdout, flags=re.MULTILINE)[1:]:
         yield text.splitlines()
+
+
+def children_s(mark: list[str]) -> float:
+    """Processor time of all commands up to a mark, seconds: the second line that bash's `times` printed there."""
+    user_min, user_s, system_min, system_s = map(float, re.findall(r"[\d.]+", mark[2]))
+    return 60 * (user_min + system_min) + user_s + system_s
 
 
 def page() -> str:
     """The page, made by running the commands."""
     text, alike = section(), Alike()
     typed = [c.text for match in FENCE.finditer(text) for c in commands(match["text"])]
-    script = "\n".join(f"echo '{MARK}{i}'\n{command}" for i, command in enumerate(typed))
+    # The last one is there for its mark: how much those before it took.
+    script = "\n".join(f"echo '{MARK}{i}'; times\n{command}" for i, command in enumerate([*typed, ":"]))
     with tempfile.TemporaryDirectory() as folder:
-        printed = run(script, folder)
+        done = list(run(script, folder))
+        spent_s = [children_s(lines) for lines in done]
+        printed = (lines[MARK_LINES:] for lines in done)
 
         def shown(match: re.Match[str]) -> str:
             lines = []
@@ -112,7 +128,14 @@ def page() -> str:
             return "```console\n" + "\n".join(lines) + "\n```"
 
         made = FENCE.sub(shown, text)
-    return f"{HEAD}{_without_first_paragraph(made)}\n"
+    return f"{head(spent_s)}{_without_first_paragraph(made)}\n"
+
+
+def head(spent_s: list[float]) -> str:
+    """The page's first lines, with what the commands took: processor time spent before each, and after the last."""
+    took_s = [after - before for before, after in pairwise(spent_s)]
+    ours_s = [one for one in took_s if one > OURS_S]
+    return HEAD.format(least_s=min(ours_s), most_s=max(ours_s), all_s=sum(took_s))
 
 
 def _without_first_paragraph(text: str) -> str:

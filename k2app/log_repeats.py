@@ -1,7 +1,8 @@
 """Lines that are written again and again: some at first, then one now and then, with the number of those left out.
 
-While a broker is away, aiokafka writes a hundred lines a second that say so. Our own lines are written once for what
-happens once; but a registry that fails, or clients that ask for the impossible, make things happen many times.
+While a broker is away, aiokafka writes a hundred lines a second that say so. Other lines, ours and those of other
+libraries, are written once for what happens once; but a registry that fails, clients that ask for the impossible, or
+tasks of Faust's that fail each time, make things happen many times.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ LIBRARIES = ("aiokafka", "stamina", "opentelemetry")
 AGAIN_AFTER_S = 30.0
 """Seconds until the same line is written again."""
 
-OURS_AT_ONCE = 10
-"""Warnings of ours of one kind that are written as they come: what differs between them may matter."""
+AT_ONCE = 10
+"""Warnings of one kind that are written as they come: what differs between them may matter."""
 
-OURS_AGAIN_S = 3.0
+AGAIN_S = 3.0
 """Seconds after which one more of them is: a storm of hours stays readable."""
 
 LINES = 1_000
@@ -41,7 +42,7 @@ class _Seen:
 
 
 class Repeats(logging.Filter):
-    """Lets a line of those libraries through once in `AGAIN_AFTER_S`, warnings of ours while they are few."""
+    """Lets a line of those libraries through once in `AGAIN_AFTER_S`, warnings of all others while they are few."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,9 +52,8 @@ class Repeats(logging.Filter):
         """Whether a line is written; says at its end how often it was not."""
         if record.name.startswith(LIBRARIES):
             return self._passes(record, (record.name, _said(record)), 1.0, AGAIN_AFTER_S)
-        if record.levelno >= logging.WARNING and isinstance(record.msg, dict):
-            about = (str(record.msg.get(name, "")) for name in SUBJECTS)
-            return self._passes(record, (record.name, _said(record), *about), OURS_AT_ONCE, OURS_AGAIN_S)
+        if record.levelno >= logging.WARNING:
+            return self._passes(record, (record.name, *_kind(record)), AT_ONCE, AGAIN_S)
         return True
 
     def _passes(self, record: logging.LogRecord, line: Key, at_once: float, again_s: float) -> bool:
@@ -71,10 +71,20 @@ class Repeats(logging.Filter):
         if left_out and isinstance(record.msg, dict):
             record.msg = {**record.msg, "times_since": left_out}
         elif left_out:
-            record.msg, record.args = f"{line[1]} (and {left_out} times since)", ()
+            record.msg, record.args = f"{record.getMessage()} (and {left_out} times since)", ()
         return True
 
 
 def _said(record: logging.LogRecord) -> str:
     """What a line says, without what differs each time: structlog hands over a dictionary."""
     return str(record.msg.get("event")) if isinstance(record.msg, dict) else record.getMessage()
+
+
+def _kind(record: logging.LogRecord) -> Key:
+    """What makes warnings one kind: of ours the event and what it is about, of others what stands in their code."""
+    if isinstance(record.msg, dict):
+        return (_said(record), *(str(record.msg.get(name, "")) for name in SUBJECTS))
+    # A text that is all argument (such as those of Python's warnings) is its own kind. Only the first line counts:
+    # asyncio writes the address of the task that failed into those below.
+    text = record.getMessage() if record.msg == "%s" else str(record.msg)
+    return (text.partition("\n")[0],)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager
@@ -13,13 +12,11 @@ import structlog
 
 from k2app import tracing
 from k2app.log_repeats import Repeats
+from k2app.passwords import without_passwords
 from k2app.settings import LogsSettings
 
 LIBRARIES = ("faust", "mode", "aiokafka", "pyiceberg", "schema_registry", "httpx", "asyncio")
 """Loggers of libraries that narrate what they do: their warnings are ours, their stories only at level debug."""
-
-_URL_PASSWORD = re.compile(r"(://[^\s/:@'\"]*):[^\s/@'\"]+@")
-"""Source: RFC 3986, 3.2.1: user and password before the host."""
 
 FAUST_LOGGER = logging.getLogger("faust.k2")
 """Logger of our subclasses of Faust's services, which narrate every start and stop."""
@@ -68,11 +65,6 @@ def formatter(settings: LogsSettings) -> logging.Formatter:
             lambda logger, name, line: without_passwords(renderer(logger, name, line)),
         ],
     )
-
-
-def without_passwords(line: str) -> str:
-    """Line without the passwords of its URLs: libraries put what they were given into their errors."""
-    return _URL_PASSWORD.sub(r"\1:***@", line)
 
 
 def faust_config(settings: LogsSettings) -> dict[str, Any]:

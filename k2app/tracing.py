@@ -12,12 +12,14 @@ the iteration itself, which K2's never is, and its `app.tracer` speaks OpenTraci
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from k2app.errors import OperatorError
+from k2app.passwords import without_passwords
 from k2app.settings import OtelSettings
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ SEND_WITHIN_S = 5
 SCOPE = "k2"
 """What OpenTelemetry calls the instrumentation."""
 
-_SDK = "opentelemetry.sdk.trace"
-"""Module that is imported when traces are on."""
+_API = "opentelemetry.trace"
+"""Module that keeps the provider of the process. Whoever else imports it, or its SDK, does not turn traces on."""
+
+_OURS = "_k2_began_it"
+"""Attribute that our provider has, and none of others."""
 
 
 def start(settings: OtelSettings) -> None:
@@ -42,7 +47,7 @@ def start(settings: OtelSettings) -> None:
     Raises
     ------
     OperatorError
-        The extra `otel` is not installed.
+        The extra `otel` is not installed, or something else in the process has begun to trace already.
     """
     if not settings.endpoint or is_on():
         return
@@ -63,14 +68,20 @@ def start(settings: OtelSettings) -> None:
     provider = TracerProvider(sampler=ParentBasedTraceIdRatio(settings.sample_ratio), resource=resource)
     exporter = OTLPSpanExporter(endpoint=url(settings.endpoint), timeout=SEND_WITHIN_S)
     provider.add_span_processor(BatchSpanProcessor(exporter, export_timeout_millis=SEND_WITHIN_S * 1_000))
+    setattr(provider, _OURS, True)
     trace.set_tracer_provider(provider)
+    if not is_on():
+        provider.shutdown()
+        raise OperatorError(
+            "K2_OTEL_ENDPOINT is set, and something else in this process has set OpenTelemetry up already, which it "
+            "lets nobody do twice: unset K2_OTEL_ENDPOINT, or start K2 without it (such as opentelemetry-instrument)"
+        )
 
 
 def stop() -> None:
     """Send what was not sent yet, and end. Blocks for `SEND_WITHIN_S` at most, or not at all while it is off."""
-    if is_on():
-        provider: Any = _api().get_tracer_provider()
-        provider.force_flush(SEND_WITHIN_S * 1_000)
+    if (ours := _provider()) is not None:
+        ours.force_flush(SEND_WITHIN_S * 1_000)
 
 
 def url(endpoint: str) -> str:
@@ -81,7 +92,7 @@ def url(endpoint: str) -> str:
 
 def is_on() -> bool:
     """Whether this process traces."""
-    return _SDK in sys.modules
+    return _provider() is not None
 
 
 def span(name: str, **attributes: str | int | float | None) -> AbstractContextManager[Any]:
@@ -141,9 +152,43 @@ def _span(
         context, kind = propagate.extract(headers, context), trace.SpanKind.SERVER
     known = {f"k2.{key}": value for key, value in attributes.items() if value is not None}
     tracer = trace.get_tracer(SCOPE)
-    with tracer.start_as_current_span(name, context=context, kind=kind, attributes=known) as found:
-        yield found
+    # Errors are noted here: OpenTelemetry would send their texts as they are.
+    found: Span
+    with tracer.start_as_current_span(
+        name,
+        context=context,
+        kind=kind,
+        attributes=known,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as found:
+        try:
+            yield found
+        except Exception as error:
+            _note_error(found, error)
+            raise
+
+
+def _note_error(found: Span, error: Exception) -> None:
+    """Note an error as OpenTelemetry does, without passwords. Source: semantic conventions, "Exceptions"."""
+    if not found.is_recording():
+        return
+    masked = {
+        "exception.message": without_passwords(str(error)),
+        "exception.stacktrace": without_passwords("".join(traceback.format_exception(error))),
+    }
+    found.record_exception(error, attributes=masked)
+    failed = _api().StatusCode.ERROR
+    found.set_status(failed, without_passwords(f"{type(error).__name__}: {error}"))
+
+
+def _provider() -> Any:
+    """Our provider; None: traces are off. OpenTelemetry remembers it for the process."""
+    if _API not in sys.modules:
+        return None
+    found = _api().get_tracer_provider()
+    return found if getattr(found, _OURS, False) else None
 
 
 def _api() -> Any:
-    return sys.modules["opentelemetry.trace"]
+    return sys.modules[_API]

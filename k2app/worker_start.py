@@ -21,6 +21,7 @@ from k2app.blocking import STUCK
 from k2app.errors import TransientError
 from k2app.ingest.waiting import Waiting
 from k2app.settings import Settings
+from k2app.start_metrics import START, start_metrics
 from k2app.worker import Stop, port_ours, run, stop_signal
 
 QUIET_S = 5.0
@@ -69,7 +70,7 @@ class Start:
         self._prepare = prepare
         self._begun_s = time.monotonic()
         self._reason = "the log, the schema registry or the lake has not answered yet"
-        self._waiting = Waiting(part="start")
+        self._waiting = Waiting(part=START)
         self._site = AsyncExitStack()
         self._told = False
 
@@ -125,11 +126,13 @@ class Start:
         return True
 
     async def _tell(self) -> None:
-        """Say what is waited for: in the log, now and then, and to health checks."""
+        """Say what is waited for: in the log, now and then, to health checks, and to Prometheus."""
         self._waiting.look(self._reason, time.monotonic())
         if self._settings.web.enabled and not self._told:
             self._told = True
-            site = web.starting_site(self._settings.web, lambda: self._reason)
+            metrics, told = start_metrics(self._settings.memory)
+            options = web.options(self._settings, metrics)
+            site = web.starting_site(self._settings.web, options, told, lambda: self._reason)
             with port_ours(self._settings.web):
                 await self._site.enter_async_context(site)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
@@ -9,6 +10,7 @@ import faust
 from aiohttp import web
 
 from k2app.heartbeat import Heartbeat
+from k2app.passwords import without_passwords
 from web.dependencies import Dependencies
 from web.problems import problem
 from web.readiness import Checks
@@ -61,7 +63,8 @@ def readiness(found: Checks) -> web.Response:
     checks = {part: reason or OK for part, reason in found.parts.items()}
     warnings = dict(found.warnings)
     if not found.reasons:
-        return web.json_response({"status": "ready", "checks": checks, "warnings": warnings})
+        text = json.dumps({"status": "ready", "checks": checks, "warnings": warnings})
+        return web.json_response(text=without_passwords(text))
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not-ready",

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from k2app.errors import GoneError, K2Error, OperatorError, RequestError, TransientError
+from k2app.passwords import without_passwords
 from k2app.query.reading.pool import QueryCancelledError, QueryTimeoutError, TooBusyError
 from web.refusal import RefusedError
 
@@ -52,7 +53,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **members: object,
 ) -> web.Response:
-    """Make a problem document.
+    """Make a problem document. Passwords of URLs are left out of it: libraries put what they were given into errors.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def problem(
         **members,
     }
     further = {} if retry_after_s is None else {"Retry-After": str(math.ceil(retry_after_s))}
-    body = json.dumps(document, ensure_ascii=False, default=str).encode()
+    body = without_passwords(json.dumps(document, ensure_ascii=False, default=str)).encode()
     return web.Response(
         body=body, status=status, content_type=CONTENT_TYPE, headers={**(headers or {}), **further}
     )

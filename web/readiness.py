@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from k2app.errors import K2Error
+from k2app.passwords import without_passwords
 
 LOOK_WITHIN_S = 3.0
 """Seconds that a part has to answer: less than probes wait."""
+
+KEEP_S = 5.0
+"""Seconds that an answer counts: anybody may ask, as often as they like, and what is asked costs a request to a catalog
+or an object store. Load balancers and containers look every five to thirty seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Checks:
 
 
 class Probe:
-    """Asks one part; one question at a time, however many probes wait for it.
+    """Asks one part: one question at a time, and none while the last answer counts, however many probes wait for it.
 
     Parameters
     ----------
@@ -36,24 +42,42 @@ class Probe:
         The part, for messages.
     look
         Asks it, blocking; raises K2Error if it does not answer as it should.
+    now_s
+        The time, seconds of a clock that only goes forward.
     """
 
-    def __init__(self, what: str, look: Callable[[], object]) -> None:
+    def __init__(
+        self, what: str, look: Callable[[], object], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._what = what
         self._look = look
-        self._looking: asyncio.Future[object] | None = None
+        self._now_s = now_s
+        self._looking: asyncio.Future[str | None] | None = None
+        self._answered_s = 0.0
 
     async def __call__(self) -> str | None:
-        """Why the part is not in order; None: it is."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(asyncio.to_thread(self._look))
+        """Why the part is not in order; None: it is. Not older than `KEEP_S`."""
+        if self._looking is None or not self._counts(self._looking):
+            self._looking = asyncio.ensure_future(asyncio.to_thread(self._ask))
         looking = self._looking
         if not (await asyncio.wait({looking}, timeout=LOOK_WITHIN_S))[0]:
             return f"the {self._what} has not answered for {LOOK_WITHIN_S:g} s"
-        error = looking.exception()
-        if error is not None and not isinstance(error, K2Error):
-            raise error
-        return None if error is None else str(error)
+        return looking.result()
+
+    def _counts(self, looking: asyncio.Future[str | None]) -> bool:
+        """Whether a look is under way, or has an answer that is not too old; what failed is no answer."""
+        if not looking.done():
+            return True
+        return looking.exception() is None and self._now_s() - self._answered_s < KEEP_S
+
+    def _ask(self) -> str | None:
+        try:
+            self._look()
+        except K2Error as error:
+            return without_passwords(str(error))
+        finally:
+            self._answered_s = self._now_s()
+        return None
 
 
 async def ask(probes: Mapping[str, Callable[[], Awaitable[str | None]]]) -> dict[str, str | None]:

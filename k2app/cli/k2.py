@@ -163,16 +163,23 @@ def worker(
         raise interrupted("k2", "what was read is committed; the next worker goes on from there")
 
 
-@app.command(epilog="Examples: `k2 web` · `k2 web --port 6067` · `k2 web --reuse-port` (several on one port)")
+@app.command(epilog="Examples: `k2 web` · `k2 web --port 6067` (beside a worker, or another)")
 def web(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port to listen on; default: K2_WEB_PORT.")
     ] = None,
     reuse_port: Annotated[
-        bool, typer.Option("--reuse-port", help="Share the port with others that say so too.")
+        bool,
+        typer.Option(
+            "--reuse-port",
+            help="Share the port with others that say so too: they cannot be monitored one by one.",
+        ),
     ] = False,
 ) -> None:
     """Serve HTTP without a worker: the same answers from the same lake; any number of them, beside a worker or alone.
+
+    Give each its own --port, and put a proxy in front of them. On a shared port (--reuse-port) every request reaches
+    any of them, Prometheus' and health checks too: their metrics and alerts are worth nothing.
 
     Runs until SIGTERM or Ctrl-C; then it answers what was asked, and exits 0 after SIGTERM, 130 after Ctrl-C.
     """

@@ -175,9 +175,5 @@ def check_there(settings: Settings) -> None:
 
 def stream(engine: QueryEngine, query: Query, request: Request, write: Callable[[Stream], T]) -> T:
     """Answer a query as a stream, and wait until it is written; Ctrl-C stops it."""
-    running = engine.submit_stream(query, request, write)
-    try:
-        return running.future.result()
-    except KeyboardInterrupt:
-        running.cancel()
-        raise
+    with engine.interruptible():
+        return engine.submit_stream(query, request, write).future.result()

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pyiceberg.catalog import URI, Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, P
 from sqlalchemy.pool import NullPool
 
 from k2app.errors import OperatorError
+from k2app.passwords import without_passwords
 from k2app.settings import LakeSettings
 
 BUSY_TIMEOUT_S = 30
@@ -95,13 +97,22 @@ def refused(error: Exception) -> bool:
 
 def shown(uri: str) -> str:
     """A catalog's URI without its password."""
-    if uri.startswith("http"):
-        return uri
     try:
-        return make_url(uri).render_as_string(hide_password=True)
+        hidden = _http_shown(uri) if uri.startswith("http") else make_url(uri).render_as_string()
+        return without_passwords(hidden)
     except (ArgumentError, ValueError):
         # the text may hold a password where no reader of URIs expects it
         return f"{uri.partition(':')[0]}:... (not a URI)"
+
+
+def _http_shown(uri: str) -> str:
+    """A REST catalog's URI without its password; ValueError if there is none that could be left out for sure."""
+    parts = urlsplit(uri)
+    # What is no number is more likely a password with a slash in it.
+    _ = parts.port
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return parts._replace(netloc=f"{name}{colon and ':***'}{at}{host}").geturl()
 
 
 def _postgres_url(lake: LakeSettings) -> URL:

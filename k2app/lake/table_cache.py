@@ -65,14 +65,22 @@ class TableCache:
         return found
 
     def _locations(self) -> dict[str, str]:
-        """Metadata file in force by table; of none where the catalog is no SQL one."""
-        catalog = self.catalog
-        if not isinstance(catalog, SqlCatalog):
-            return {}
-        namespace = self.settings.lake.namespace
-        asked = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
-            IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == namespace
-        )
-        request = observing(self.observe, LIST_LOCATIONS)
-        with answering(f"namespace {namespace}"), request, catalog.engine.connect() as connection:
-            return {row.table_name: row.metadata_location for row in connection.execute(asked)}
+        return locations(self.catalog, self.settings.lake.namespace, self.observe)
+
+
+def locations(catalog: Catalog, namespace: str, observe: Observe) -> dict[str, str]:
+    """Metadata file in force by table; of none where the catalog is no SQL one.
+
+    Raises
+    ------
+    TransientError, OperatorError
+        The database does not answer, or refuses.
+    """
+    if not isinstance(catalog, SqlCatalog):
+        return {}
+    asked = select(IcebergTables.table_name, IcebergTables.metadata_location).where(
+        IcebergTables.catalog_name == catalog.name, IcebergTables.table_namespace == namespace
+    )
+    request = observing(observe, LIST_LOCATIONS)
+    with answering(f"namespace {namespace}"), request, catalog.engine.connect() as connection:
+        return {row.table_name: row.metadata_location for row in connection.execute(asked)}

@@ -87,7 +87,7 @@ class Loader:
         if found.size_bytes == 0:
             raise OperatorError(f"{request.path} is empty")
         topic = self.outlet(request.exchange, request.data_type).topic
-        report = Report(load_id, request.path, request.data_type, topic)
+        report = Report(load_id, request.path, request.data_type, topic, size_bytes=found.size_bytes)
         loads = self.reservations.rows()
         report.earlier = self._earlier(loads, request, found)
         refusals.refuse_untellable(request, report.earlier)

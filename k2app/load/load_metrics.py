@@ -63,7 +63,7 @@ class LoadMeasures:
     def _count(self, request: Request, report: Report, labels: tuple[str, str]) -> None:
         self._metrics.rows.labels(*labels, "sent").inc(0 if request.dry_run else report.rows)
         self._metrics.rows.labels(*labels, "rejected").inc(report.rejects)
-        self._metrics.bytes.labels(*labels).inc(request.path.stat().st_size)
+        self._metrics.bytes.labels(*labels).inc(report.size_bytes)
         if not request.dry_run:
             self._metrics.finished.labels(*labels).set_to_current_time()
             self._last.add(labels)

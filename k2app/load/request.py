@@ -52,6 +52,8 @@ class Report:
     topic: str
     rows: int = 0
     rejects: int = 0
+    size_bytes: int = 0
+    """Size of the file when it was read; it may be gone by the end of the load."""
     ambiguous: int = 0
     rejects_file: Path | None = None
     earlier: LoadEntry | None = None

@@ -27,6 +27,21 @@ def live(port: int) -> tuple[int, dict]:
     return asked(port, "/health/live")
 
 
+def metrics(port: int, key: str = "") -> tuple[int, str]:
+    """Status and text of /metrics; 0 while nobody listens."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/metrics", headers={"X-API-Key": key} if key else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
 def checks(port: int) -> dict[str, str]:
     """What /health/ready says of each part."""
     return ready(port)[1].get("checks", {})

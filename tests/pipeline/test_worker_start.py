@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.pipeline.health import checks, live, ready
+from k2app.operate.key_file import key_file
+from k2app.operate.keys import Scope, new_key
+from tests.pipeline.health import checks, live, metrics, ready
 from tests.pipeline.homes import WORKER_S, Home, counting, free_port, stopped, trades, wait_until
 from tests.pipeline.registry_server import registry_at
 from tests.pipeline.storm.disks import Printed
@@ -66,6 +69,39 @@ def test_worker_waits_for_what_is_away(home, registry_port, web_port):
     (waiting,) = events(text, "waiting")
     assert ("start", "warning") == (waiting["part"], waiting["level"])
     assert 1 == len(events(text, "goes_on"))
+
+
+def test_worker_that_waits_is_seen_by_prometheus(home, registry_port, web_port):
+    """Which worker it is and that it waits, nothing that one at work counts; then those come, and it waits no more."""
+    _ = home.log
+    with stopped(waiting_worker(home, registry_port, web_port)) as worker:
+        _ = Printed(worker)
+        wait_until(lambda: "start" in checks(web_port), "a worker that waits")
+        status, text = metrics(web_port)
+        assert 200 == status
+        assert {"k2_ready 0.0", 'k2_waiting{part="start"} 1.0'} <= set(text.splitlines())
+        names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE k2_")}
+        of_process = {"k2_build_info", "k2_clock_timestamp_seconds", "k2_ready"}
+        assert of_process | {"k2_memory_used_bytes", "k2_memory_limit_bytes", "k2_waiting"} == names
+        with registry_at(home, registry_port):
+            wait_until(lambda: ready(web_port)[0] == 200, "a ready worker")
+            wait_until(lambda: "k2_ready 1.0" in metrics(web_port)[1], "metrics of a ready worker")
+            text = metrics(web_port)[1]
+            assert 'part="start"' not in text
+            assert "k2_commits_total" in text
+
+
+def test_metrics_of_a_worker_that_waits_need_the_same_key(home, registry_port, web_port):
+    """Health checks are open to all, as they will be; Prometheus needs its key, as it will."""
+    _ = home.log
+    made = new_key("prometheus", [Scope.READ], None, None, datetime.now(UTC))
+    key_file(home.settings).add(made.key)
+    with stopped(waiting_worker(home, registry_port, web_port)) as worker:
+        _ = Printed(worker)
+        wait_until(lambda: "start" in checks(web_port), "a worker that waits")
+        status, text = metrics(web_port)
+        assert (401, "unauthorized") == (status, json.loads(text)["type"].rpartition(":")[2])
+        assert 200 == metrics(web_port, made.text)[0]
 
 
 def test_signal_ends_the_wait(home, registry_port, web_port):

@@ -135,10 +135,82 @@ tracing.start(OtelSettings(endpoint="http://localhost:4318"))
 """
 
 
-def ran(program: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=WORKER_S, check=False
-    )
+FAILING = """
+import sys
+from k2app import tracing
+from k2app.errors import OperatorError
+from k2app.settings import OtelSettings
+
+tracing.start(OtelSettings(endpoint=sys.argv[1]))
+try:
+    with tracing.span("outer"), tracing.span("inner"):
+        raise OperatorError("http://bob:hunter2@host/cat does not answer")
+except OperatorError as error:
+    print(error)
+tracing.stop()
+"""
+
+BESIDE = """
+import opentelemetry.sdk.trace
+from k2app import tracing
+from k2app.settings import OtelSettings
+
+tracing.start(OtelSettings())
+with tracing.span("flush") as span:
+    pass
+tracing.stop()
+print(tracing.is_on(), span, tracing.current_ids())
+tracing.start(OtelSettings(endpoint="http://127.0.0.1:9"))
+with tracing.span("flush"):
+    print(tracing.is_on(), sorted(tracing.current_ids()))
+"""
+
+TWICE = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+trace.set_tracer_provider(TracerProvider())
+from k2app import tracing
+from k2app.settings import OtelSettings
+
+tracing.start(OtelSettings())
+print(tracing.is_on())
+tracing.stop()
+tracing.start(OtelSettings(endpoint="http://127.0.0.1:9"))
+"""
+
+
+def ran(program: str, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WORKER_S, check=False)
+
+
+def test_errors_are_traced_without_passwords(collector):
+    """Type, text, traceback and status of each span that the error leaves; whoever caught it has it as it was."""
+    assert "http://bob:hunter2@host/cat does not answer\n" == ran(FAILING, collector.endpoint).stdout
+    assert {"outer", "inner"} == {span.name for span in collector.spans}
+    for span in collector.spans:
+        assert "hunter2" not in span.told
+        for said in (
+            "k2app.errors.OperatorError",
+            "http://bob:***@host/cat",
+            "STATUS_CODE_ERROR",
+            "Traceback",
+        ):
+            assert said in span.told, said
+
+
+def test_sdk_that_another_library_imports_is_not_ours():
+    """Traces are on when K2 has begun them, whatever else is in the process; then they are ours."""
+    done = ran(BESIDE)
+    assert ["False None {}", "True ['span_id', 'trace_id']"] == done.stdout.splitlines(), done.stderr
+
+
+def test_traces_that_something_else_began_are_refused():
+    """OpenTelemetry takes one set-up per process: K2's spans would go nowhere, and nobody would know."""
+    done = ran(TWICE)
+    assert "False\n" == done.stdout
+    assert "unset K2_OTEL_ENDPOINT" in done.stderr.splitlines()[-1]
 
 
 def test_nothing_is_imported_while_it_is_off():

@@ -7,6 +7,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
+from k2app.load import profiles
+from k2app.load.load_metrics import LoadMeasures
+from k2app.load.request import Report, Request
+from k2app.market import exchanges
+from k2app.market.topics import DataType
 from k2app.metrics import LoadMetrics
 from tests.pipeline.load.commands import asx_trades, on_log
 
@@ -45,6 +50,16 @@ def test_file_tells_of_the_loads_of_a_command(k2, told):
     assert found["k2_load_duration_seconds",] > 0
     assert begun_s <= found[SUCCESS] <= time.time()
     assert ["k2.prom"] == [path.name for path in k2.folder.iterdir() if ".prom" in path.name]
+
+
+def test_file_that_is_moved_by_the_end_of_its_load_is_counted(tmp_path):
+    """By the size that was read: the load went well, and whoever watches for files may have filed this one away."""
+    asx, gone = exchanges.load()["asx"], tmp_path / "moved.csv"
+    request = Request(gone, asx, DataType.TRADES, profiles.load("k2"), symbol=None, sequence="source")
+    measures = LoadMeasures(tmp_path / "k2.prom")
+    with measures.counting(request) as reports:
+        reports.append(Report("1", request.path, request.data_type, "topic", rows=3, size_bytes=70))
+    assert 'k2_load_bytes_total{exchange="asx",type="trades"} 70.0' in (tmp_path / "k2.prom").read_text()
 
 
 def test_every_metric_of_a_load_is_told(k2, told):

@@ -13,6 +13,7 @@ from k2app.lake.catalog import open_catalog
 from k2app.lake.tables import SPECS
 from k2app.settings import read_settings, variables
 from k2app.stream.log_file import LogFile
+from tests.processes import WITHIN_S
 
 SHOWN_NEVER = "s3cr3t-of-the-lake"
 
@@ -65,12 +66,16 @@ def test_command_prints_settings_on_standard_output(tmp_path):
     """`k2 config` is a program's output: it goes to standard output, and the errors of a wrong setting do not."""
     command = [sys.executable, "-m", "k2app.cli.k2", "config"]
     environment = os.environ | {"K2_HOME": str(tmp_path), "COLUMNS": "400"}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True, timeout=WITHIN_S
+    )
     assert "K2_FLUSH_MAX_ROWS" in done.stdout
     assert "" == done.stderr
     assert [] == list(tmp_path.iterdir())
     wrong = environment | {"K2_REGISTRY_PASSWROD": SHOWN_NEVER}
-    refused = subprocess.run(command, env=wrong, check=False, capture_output=True, text=True)
+    refused = subprocess.run(
+        command, env=wrong, check=False, capture_output=True, text=True, timeout=WITHIN_S
+    )
     assert (2, "") == (refused.returncode, refused.stdout)
     assert "k2: K2_REGISTRY_PASSWROD is not a setting; did you mean K2_REGISTRY_PASSWORD?\n" == refused.stderr
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from k2app import log_repeats
-from k2app.log_repeats import AGAIN_AFTER_S, LINES, OURS_AGAIN_S, OURS_AT_ONCE, Repeats
+from k2app.log_repeats import AGAIN_AFTER_S, AGAIN_S, AT_ONCE, LINES, Repeats
 
 
 class Clock:
@@ -51,14 +51,14 @@ def test_our_stories_all_come():
 def test_storm_of_our_warnings_is_a_few_lines(clock):
     """The first as they come, then one now and then that says how many were left out; each table has its own."""
     repeats = Repeats()
-    assert OURS_AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
+    assert AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
     assert 1 == len(ours(repeats, logging.WARNING, "hole", 1, table="quotes"))
     assert 1 == len(ours(repeats, logging.ERROR, "other", 1, table="trades"))
-    clock.now = OURS_AGAIN_S
+    clock.now = AGAIN_S
     (line,) = ours(repeats, logging.WARNING, "hole", 10, table="trades")
-    assert 500 - OURS_AT_ONCE == line["times_since"]
+    assert 500 - AT_ONCE == line["times_since"]
     clock.now = 1_000.0
-    assert OURS_AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
+    assert AT_ONCE == len(ours(repeats, logging.WARNING, "hole", 500, table="trades"))
 
 
 def test_memory_is_bounded():
@@ -81,3 +81,34 @@ def test_attempts_that_are_numbered_are_one_line(clock):
     assert [None, None] == [comes(2), comes(3)]
     clock.now = AGAIN_AFTER_S
     assert {"event": "retry_scheduled", "retry_num": 4, "times_since": 2} == comes(4)
+
+
+def theirs(repeats: Repeats, text: str, *arguments: tuple, level: int = logging.WARNING) -> list[str]:
+    """Lines of Faust's that come through."""
+    records = [logging.LogRecord("faust.tables", level, "", 0, text, given, None) for given in arguments]
+    return [record.getMessage() for record in records if repeats.filter(record)]
+
+
+def test_storm_of_a_librarys_warnings_is_a_few_lines(clock):
+    """Of any library, and whatever differs in the arguments; another text, or less than a warning, comes through."""
+    repeats = Repeats()
+    many = [(f"partition {n}",) for n in range(500)]
+    assert AT_ONCE == len(theirs(repeats, "cannot recover %s", *many))
+    assert ["lost the lease"] == theirs(repeats, "lost the lease", ())
+    assert 500 == len(theirs(repeats, "looks at %s", *many, level=logging.INFO))
+    clock.now = AGAIN_S
+    said = theirs(repeats, "cannot recover %s", *many)
+    assert [f"cannot recover partition 0 (and {500 - AT_ONCE} times since)"] == said
+
+
+def test_librarys_lines_that_are_all_argument_are_told_apart():
+    """Such as Python's warnings: what they say is all that there is of them."""
+    assert 500 == len(theirs(Repeats(), "%s", *[(f"{n} is deprecated",) for n in range(500)]))
+
+
+@pytest.mark.usefixtures("clock")
+def test_tasks_that_fail_the_same_way_are_one_kind():
+    """Asyncio's lines below the first have the address of each task."""
+    repeats = Repeats()
+    said = [f"Task exception was never retrieved\nfuture: <Task at {n:#x}>" for n in range(500)]
+    assert AT_ONCE == sum(len(theirs(repeats, text, ())) for text in said)

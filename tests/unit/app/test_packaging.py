@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import WITHIN_S
+
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("k2app", "agents", "tables", "web", "schemas")
 DATA = {".avsc", ".toml", ".css", ".js", ".typed"}
@@ -55,7 +57,7 @@ def test_wheel_holds_the_packages_and_nothing_else(tmp_path):
     listed = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert sorted(PACKAGES) == sorted(listed)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=WITHIN_S)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = {Path(n) for n in archive.namelist() if ".dist-info/" not in n}
@@ -120,7 +122,12 @@ def test_importing_the_app_does_no_work(tmp_path):
     What libraries do when they are imported is theirs: they are imported before anyone looks.
     """
     done = subprocess.run(
-        [sys.executable, "-B", "-c", IMPORT], cwd=tmp_path, check=False, capture_output=True, text=True
+        [sys.executable, "-B", "-c", IMPORT],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
     )
     assert 0 == done.returncode, done.stderr
     assert [] == list(tmp_path.iterdir())

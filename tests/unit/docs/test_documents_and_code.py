@@ -30,6 +30,23 @@ def test_messages_that_an_operator_looks_up_are_those_of_the_code():
     assert [] == [text for text in said if text not in code]
 
 
+def test_spans_that_an_operator_sees_are_those_of_the_code():
+    """The table of spans has each that the code begins by a name of its own, with its attributes and steps."""
+    code = "\n".join(path.read_text() for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
+    table = OPERATIONS.read_text().partition("### Traces")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    words = re.findall(r"`([^`]+)`", "\n".join(rows))
+    begun = set(re.findall(r'span\(\s*f?"(\w+)', code))
+    assert begun == {"batch", "flush", "load", "query"}
+    assert begun <= {word.partition(" ")[0] for word in words}
+    attributes = [word.removeprefix("k2.") for word in words if word.startswith("k2.")]
+    assert len(attributes) > 5
+    assert [] == [name for name in attributes if not re.search(rf"\b{name}[=\"]", code)]
+    steps = re.findall(r'_timed\(\w+, "(\w+)"', code)
+    assert set(steps)
+    assert set(steps) <= set(words)
+
+
 def test_settings_that_pages_name_exist():
     """A variable that was renamed would be refused by whoever follows the page."""
     known = set(variables()) | {f"{name}_FILE" for name in variables()}

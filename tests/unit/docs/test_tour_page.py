@@ -40,3 +40,16 @@ def test_ids_and_times_are_alike_and_equal_ones_stay_equal(generator):
     told = f"{today}T12:34:56.123456Z steps={{'write_files': 0.123}} seconds=1.5 (10,123 rows/s)"
     assert "2026-01-06T09:00:00Z steps={'write_files': 0.1} seconds=0.1 (100,000 rows/s)" == alike.text(told)
     assert "2026-01-05T00:10:00.250000Z" == alike.text("2026-01-05T00:10:00.250000Z")
+
+
+def test_times_of_the_commands_are_those_of_the_run(generator):
+    """What the shell counted: of each command of ours, and of all of them; those measured by hand say so."""
+    tour = generator("tour")
+    marks = [["0", "0m0.010s 0m0.001s", f"0m{user_s:.3f}s 0m0.500s"] for user_s in (0, 1.5, 1.51, 3.71)]
+    marks.append(["4", "0m0.010s 0m0.001s", "1m2.250s 0m0.750s"])
+    spent_s = [tour.children_s(mark) for mark in marks]
+    assert [0.5, 2.0, 2.01, 4.21, 63.0] == spent_s
+    rows = [line.strip("|").split(" | ") for line in tour.head(spent_s).splitlines() if line.startswith("| ")]
+    by_hand, ours = [row for row in rows[1:] if "by hand" in row[2]], rows[-2:]
+    assert len(rows) == 1 + len(by_hand) + len(ours)
+    assert ["1.5 to 58.8 s", "62 s"] == [row[1] for row in ours]
