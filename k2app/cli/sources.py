@@ -176,4 +176,4 @@ def check_there(settings: Settings) -> None:
 def stream(engine: QueryEngine, query: Query, request: Request, write: Callable[[Stream], T]) -> T:
     """Answer a query as a stream, and wait until it is written; Ctrl-C stops it."""
     with engine.interruptible():
-        return engine.submit_stream(query, request, write).future.result()
+        return engine.submit_stream(query, request, write).result()

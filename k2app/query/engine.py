@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -144,12 +144,12 @@ class QueryEngine(Tables):
         TransientError
             Too slow, too busy, or the lake did not answer.
         """
-        running = self.submit(query, request, lambda result: result)
-        try:
-            return running.future.result()
-        except KeyboardInterrupt:
-            running.cancel()
-            raise
+        with self.interruptible():
+            return self.submit(query, request, lambda result: result).result()
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Around handing in and waiting: Ctrl-C, wherever it comes, stops what this thread has handed in."""
+        return self._pool.interruptible()
 
     def trades(self, request: RowsRequest) -> Result:
         """A page of trades; see `rows.read_rows`."""

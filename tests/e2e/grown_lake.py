@@ -12,6 +12,7 @@ from pathlib import Path
 from k2app.settings import read_settings
 from tests.pipeline.homes import Home
 from tests.pipeline.operate.commands import k2, k2_json
+from tests.processes import WITHIN_S
 
 GENERATE = Path(__file__).parents[2] / "demo" / "generate.py"
 
@@ -62,7 +63,9 @@ ODD,2026-04-02T13:00:00.000000Z,3.5,7,,,,
 
 def write_market(folder: Path) -> list[str]:
     """Write the CSV files; returns their names in load order."""
-    subprocess.run([sys.executable, GENERATE, folder, *SIZES], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, GENERATE, folder, *SIZES], check=True, stdout=subprocess.DEVNULL, timeout=WITHIN_S
+    )
     for name, text in ODD_FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     return sorted([*json.loads((folder / "ledger.json").read_text())["load_order"], *ODD_FILES], key=_kind)

@@ -10,6 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.processes import ended
+
 
 @dataclass(frozen=True)
 class Span:
@@ -21,6 +23,8 @@ class Span:
     id: str
     parent: str
     attributes: dict
+    told: str
+    """Everything that the span says, as text."""
 
 
 class Collector:
@@ -47,7 +51,7 @@ class Collector:
 def _span(service: str, found) -> Span:
     values = {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in found.attributes}
     ids = found.trace_id.hex(), found.span_id.hex(), found.parent_span_id.hex()
-    return Span(service, found.name, *ids, values)
+    return Span(service, found.name, *ids, values, str(found))
 
 
 @contextmanager
@@ -55,14 +59,14 @@ def collecting():
     """Run a collector on a free port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.collector = Collector(server.server_port)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server.collector
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        ended(thread)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from k2app.stream.registry import EmbeddedRegistry
+from tests.processes import ended
 
 NOT_FOUND = 404, {"error_code": 40403, "message": "Schema not found"}
 
@@ -60,11 +61,11 @@ def registry_at(home, port):
     """Serve the schemas of a home, on a port."""
     handler = type("HomeHandler", (Handler,), {"registry": EmbeddedRegistry(home.log)})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        ended(thread)

@@ -17,6 +17,7 @@ from k2app.avro.schema import parse
 from k2app.lake.tables import Name
 from k2app.stream.publisher import EmbeddedPublisher, Outlet
 from tests.pipeline.homes import OPEN_US, TRADES, Home, counting, trades
+from tests.processes import WITHIN_S
 from tests.schema_versions import WIDE, evolved, with_versions
 
 SUBJECT = "market.equities.trades-value"
@@ -52,6 +53,7 @@ def run(home, environment, *arguments, command="k2"):
         # Arrow's form is bytes.
         errors="surrogateescape",
         check=False,
+        timeout=WITHIN_S,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -152,7 +154,7 @@ def test_running_worker_of_before_stops_when_the_table_grows(home, newer):
         said, _ = worker.communicate(timeout=60)
     finally:
         worker.kill()
-        worker.wait()
+        worker.wait(WITHIN_S)
     assert (True, True) == (worker.returncode != 0, "has the column venue" in said), said
     home.drain(**newer)
     rows = [r for r in home.rows(Name.TRADES) if r["sequence"] > 20]

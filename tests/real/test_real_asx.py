@@ -19,6 +19,9 @@ from tests.pipeline.homes import Home, stopped
 
 pytestmark = pytest.mark.real_data
 
+WORKER_S = 3_600.0
+"""Seconds that the worker of all of these tests may live."""
+
 PATIENCE_S = 120.0
 """Seconds until a command must have ended."""
 
@@ -68,7 +71,7 @@ def lake(tmp_path_factory):
     folder = exchange_files()
     home = Home(tmp_path_factory.mktemp("real") / "home")
     found = Lake(home, folder)
-    with stopped(home.start(K2_FLUSH_INTERVAL_S="0.2")):
+    with stopped(home.start(K2_FLUSH_INTERVAL_S="0.2"), WORKER_S):
         found.run("k2", "load", "asx-company-info.csv", "--profile", "asx", "--type", "reference_data")
         found.printed = found.load()
         yield found

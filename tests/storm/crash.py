@@ -81,7 +81,7 @@ def run(folder: Path, rows: int, kills: int, seed: int, progress=lambda _tally: 
 
 def drain(home: Home) -> None:
     """Run a worker to the end of the log."""
-    with stopped(home.start("--drain")) as worker:
+    with stopped(home.start("--drain"), DRAIN_WITHIN_S) as worker:
         printed, _ = worker.communicate(timeout=DRAIN_WITHIN_S)
         assert 0 == worker.returncode, printed[-3_000:]
 

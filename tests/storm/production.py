@@ -27,6 +27,9 @@ BAD_MESSAGES = (
 )
 """Messages for the dead letters: not framed, a tombstone, an unknown schema, a body cut short."""
 
+FINISH_WITHIN_S = 600.0
+"""Seconds for the load of what the storm has left: it fails by then as one that has no report."""
+
 CANCEL_WITHIN_S = 30.0
 """Seconds for the thread to end when the storm is over before the load is."""
 
@@ -50,7 +53,7 @@ class Production(threading.Thread):
     """
 
     def __init__(self, home: Home, file: Path, lot: Lot) -> None:
-        super().__init__(name="production")
+        super().__init__(name="production", daemon=True)
         self._home, self._file, self._lot = home, file, lot
         self._allowed = lot.rows
         self._may_go_on = threading.Condition()
@@ -71,7 +74,7 @@ class Production(threading.Thread):
         with self._may_go_on:
             self._allowed = 2**62
             self._may_go_on.notify()
-        self.join()
+        self.join(FINISH_WITHIN_S)
         if self.error is not None or self.report is None:
             raise AssertionError("the load failed") from self.error
         return self.report

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.pipeline.homes import Home
+from tests.processes import WITHIN_S
 
 AIMS = {"early": 0.1, "any": 0.4, "step": 0.5}
 """Shares of the workers that are killed at any moment from their start on, whether they committed or not; at any
@@ -106,7 +107,7 @@ class Storm:
                 self._until_the_moment(worker, traced, rng)
             finally:
                 worker.send_signal(signal.SIGKILL)
-                worker.wait()
+                worker.wait(WITHIN_S)
         self._count(self._step(worker.pid, traced))
 
     def _until_the_moment(

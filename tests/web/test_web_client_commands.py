@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shlex
 import signal
@@ -15,11 +14,11 @@ from typing import NamedTuple
 
 import pytest
 import stamina
-import structlog
 
 from k2app.cli import k2_query as cli
 from k2app.cli.output import Output
 from k2app.query.queries import QUERIES
+from tests.processes import stopped
 from tests.query_lake import append, quote, trade
 from tests.web.cutting import CuttingProxy
 from tests.web.live import free_port, live, small_lake
@@ -50,8 +49,6 @@ def server(lake):
 @pytest.fixture
 def run(lake, monkeypatch, capsysbinary):
     """Run k2-query in this process."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
     monkeypatch.setenv("K2_HOME", str(lake[0].home))
 
     def command(*arguments):
@@ -60,10 +57,7 @@ def run(lake, monkeypatch, capsysbinary):
             cli.main()
         return Done(ended.value.code or 0, *capsysbinary.readouterr())
 
-    yield command
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return command
 
 
 def example(query):
@@ -184,7 +178,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_server(tmp_path, command):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen([*COMMAND, command, "--url", url], cwd=tmp_path, **pipes) as process:
+        with stopped(subprocess.Popen([*COMMAND, command, "--url", url], cwd=tmp_path, **pipes)) as process:
             silent.settimeout(PATIENCE_S)
             with closing(silent.accept()[0]) as asked:
                 assert asked.recv(1)
@@ -210,7 +204,7 @@ def test_a_closed_pipe_ends_a_command_that_reads_from_a_server(lake, server, tmp
         server.base,
     ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(arguments, cwd=tmp_path, **pipes) as process:
+    with stopped(subprocess.Popen(arguments, cwd=tmp_path, **pipes)) as process:
         assert b'{"rows":[' == process.stdout.read(9)
         process.stdout.close()
         assert b"" == process.stderr.read()
@@ -223,7 +217,7 @@ def test_a_pipe_that_nobody_reads_ends_a_command_well(lake, tmp_path, arguments)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     environment = os.environ | {"K2_HOME": str(lake[0].home)}
     command = [*COMMAND, *shlex.split(arguments)]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+    with stopped(subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)) as process:
         process.stdout.close()
         assert b"" == process.stderr.read()
         assert 0 == process.wait(PATIENCE_S)

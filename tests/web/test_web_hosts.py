@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from tests.processes import WITHIN_S
 from tests.web.live import live, small_lake
 from web.hosts import host_of
 
@@ -81,7 +82,7 @@ def test_with_keys_any_name_is_answered(lake):
 )
 def test_requests_that_no_browser_makes(site, head, status):
     """Without the header nothing is claimed; a whole URL claims what the header says."""
-    with socket.create_connection(("127.0.0.1", site.port)) as asking:
+    with socket.create_connection(("127.0.0.1", site.port), WITHIN_S) as asking:
         asking.sendall(head)
         assert status == asking.makefile("rb").readline().split()[1]
 
@@ -89,7 +90,7 @@ def test_requests_that_no_browser_makes(site, head, status):
 def test_two_names_must_both_be_its_own(site):
     """Whichever one a proxy looked at."""
     head = b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", site.port)) as asking:
+    with socket.create_connection(("127.0.0.1", site.port), WITHIN_S) as asking:
         asking.sendall(head)
         assert asking.makefile("rb").readline().split()[1] in {b"400", b"421"}
 

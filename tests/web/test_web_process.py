@@ -18,9 +18,11 @@ import pytest
 from k2app.cli.web import serve
 from k2app.errors import OperatorError
 from k2app.settings import Settings, WebSettings
+from tests.processes import stopped
 from tests.query_lake import append, trade
 from tests.web.live import free_port, live, small_lake
 from web import Probe
+from web.readiness import KEEP_S
 
 ROWS = 20_000
 """Rows of an answer that no buffer between server and client holds."""
@@ -39,19 +41,16 @@ def lake(tmp_path_factory):
 @contextmanager
 def serving(home, *arguments, **environment):
     """A process; afterwards it is gone."""
+    logs = {"K2_LOGS_FORMAT": "json", "K2_LOGS_LEVEL": "info"}
     process = subprocess.Popen(
         [sys.executable, "-m", "k2app.cli.k2", "web", *arguments],
-        env=os.environ | {"K2_HOME": str(home), "K2_LOGS_FORMAT": "json"} | environment,
+        env=os.environ | {"K2_HOME": str(home)} | logs | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    try:
+    with stopped(process):
         yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def until(holds, within_s=WAIT_S):
@@ -133,8 +132,8 @@ def test_without_a_lake_it_says_how_to_make_one(tmp_path):
 
 
 async def test_readiness_asks_the_catalog_once_at_a_time():
-    """However many probes wait; what it says is the reason, and what it says next counts again."""
-    asked, may_answer = [], threading.Event()
+    """However many probes wait or come soon after; what it says is the reason, and what it says later counts again."""
+    asked, may_answer, now_s = [], threading.Event(), [0.0]
 
     def look():
         asked.append(1)
@@ -142,10 +141,38 @@ async def test_readiness_asks_the_catalog_once_at_a_time():
         if len(asked) == 1:
             raise OperatorError("the lake has no table trades: run `k2 init`")
 
-    ready = Probe("catalog", look)
+    ready = Probe("catalog", look, lambda: now_s[0])
     probes = [asyncio.ensure_future(ready()) for _ in range(5)]
     await asyncio.sleep(0)
     may_answer.set()
     assert ["the lake has no table trades: run `k2 init`"] * 5 == [await probe for probe in probes]
+    now_s[0] = KEEP_S - 0.1
+    assert "the lake has no table trades: run `k2 init`" == await ready()
     assert 1 == len(asked)
+    now_s[0] = KEEP_S
+    assert [None, None] == [await ready(), await ready()]
+    assert 2 == len(asked)
+
+
+async def test_what_went_wrong_in_a_look_is_no_answer():
+    """A fault of the program is told each time, and the part is asked again."""
+    asked = []
+
+    def look():
+        asked.append(1)
+        if len(asked) == 1:
+            raise ValueError("a fault")
+
+    ready = Probe("catalog", look, lambda: 0.0)
+    with pytest.raises(ValueError, match="a fault"):
+        await ready()
     assert await ready() is None
+
+
+async def test_reasons_have_no_passwords():
+    """Anybody may read them."""
+
+    def look():
+        raise OperatorError("http://bob:hunter2@host/cat does not answer")
+
+    assert "http://bob:***@host/cat does not answer" == await Probe("catalog", look)()

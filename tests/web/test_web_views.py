@@ -87,6 +87,15 @@ async def test_health_is_live_always_and_ready_when_it_is(site):
     assert 200 == (await site.get("/health/live"))[0]
 
 
+async def test_health_shows_no_passwords(site):
+    """Whatever a library put into what it says; anybody may ask."""
+    told, shown = "http://bob:hunter2@host/cat is away", "http://bob:***@host/cat is away"
+    site.parts["catalog"] = told
+    status, _, body = await site.get("/health/ready")
+    assert (503, {"catalog": shown}, [f"catalog: {shown}"]) == (status, body["checks"], body["reasons"])
+    assert f"catalog: {shown}" == body["detail"]
+
+
 async def test_metrics_count_requests_and_queries(site, put):
     """By route and outcome; no label holds a path or a symbol."""
     put("trades", [trade(0)])

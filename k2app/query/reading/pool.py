@@ -11,9 +11,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +51,7 @@ COME_BACK_S = 5.0
 """Seconds after which it is worth to ask a lake again that does not answer."""
 
 LOOK_EVERY_S = 0.1
-"""Seconds between looks whether a query that runs when the program ends has ended, or waits for a network."""
+"""Seconds between looks of who waits for a query: has it ended, does it wait for a network, was Ctrl-C pressed."""
 
 CLOSE_WITHIN_S = 5.0
 """Seconds that queries which wait for a network get to end when the program does."""
@@ -70,10 +70,11 @@ class QueryCancelledError(K2Error):
 
 
 class Session:
-    """One query on one cursor."""
+    """One query on one cursor, which it opens when it begins: one that is never begun leaves none open."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, settings: QuerySettings) -> None:
-        self._cursor = cursor
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: QuerySettings) -> None:
+        self._connection = connection
+        self._cursor: duckdb.DuckDBPyConnection | None = None
         self._settings = settings
         self._stopped_by: K2Error | None = None
         self._ended = threading.Event()
@@ -97,6 +98,8 @@ class Session:
             A file could not be read: expired meanwhile, or a fault of the disk.
         """
         self.check()
+        if self._cursor is None:
+            raise RuntimeError("a session fetches rows while it runs, neither before nor afterwards")
         try:
             return self._cursor.execute(sql, dict(parameters)).to_arrow_table()
         except duckdb.InterruptException as error:
@@ -129,31 +132,35 @@ class Session:
         stuck_s = time.monotonic() + STUCK_AFTER_S
         while not self._ended.wait(INTERRUPT_EVERY_S):
             with self._closing:
-                if not self._ended.is_set():
+                if self._cursor is not None:
                     self._cursor.interrupt()
             if time.monotonic() > stuck_s:
-                self._give_up()
+                self.leave_behind()
+                self.when_stuck()
                 stuck_s = math.inf
 
-    def _give_up(self) -> None:
+    def leave_behind(self) -> None:
+        """Let the end of the program not wait for it: nobody does any more."""
         with self._closing:
             if self._thread is not None and not self._ended.is_set():
-                # The end of the program does not wait for it either.
                 self._thread.name = f"{STUCK}-{self._thread.name}"
-        self.when_stuck()
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """Do the work, and give the cursor back."""
+        """Do the work on a cursor of its own, and give that back."""
         self.resume()
         self._thread, name = threading.current_thread(), threading.current_thread().name
         try:
             self.check()
+            with self._closing:
+                self._cursor = self._connection.cursor()
             return work(self)
         finally:
             with self._closing:
                 self._ended.set()
-                self._cursor.close()
                 self._thread.name = name
+                cursor, self._cursor = self._cursor, None
+                if cursor is not None:
+                    cursor.close()
 
     def pause(self) -> None:
         """Stop the clock while somebody else is awaited: the reader of a stream."""
@@ -189,7 +196,15 @@ class Running(Generic[T]):
     future: Future[T]
     session: Session
     thread: Future[T]
-    """Ends with the thread."""
+    """Ends with its thread."""
+    by: int
+    """Identity of the thread that handed it in."""
+
+    def result(self) -> T:
+        """Wait for the answer, with an ear for Ctrl-C: a signal does not wake who is about to fall asleep."""
+        while not self.future.done():
+            wait([self.future], LOOK_EVERY_S)
+        return self.future.result()
 
     def cancel(self) -> None:
         """Stop it; returns at once. Its future ends with QueryCancelledError, or is cancelled."""
@@ -248,8 +263,18 @@ class Pool:
             Too many wait already, or too many streams are open.
         """
         threads = self._streams if stream else self._queries
-        session = Session(self._connection.cursor(), self._settings)
+        session = Session(self._connection, self._settings)
         return threads.submit(partial(copy_context().run, self._run, session, work), session)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C stop what this thread has handed in, wherever it comes: also while a query is handed in."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            for threads in (self._queries, self._streams):
+                threads.cancel_of(threading.get_ident())
+            raise
 
     def busy(self) -> Busy:
         """What runs and waits at this moment."""
@@ -272,10 +297,17 @@ class Pool:
         return (0, 0) if found is None else (int(found[0]), int(found[1]))
 
     def close(self) -> None:
-        """Wait for the queries that run, throw away those that wait, close DuckDB."""
-        ended = self._queries.close() & self._streams.close()
-        self._deadlines.close()
+        """Wait for the queries that run, throw away those that wait, close DuckDB.
+
+        Time limits hold until all have ended. Interrupted, it waits no longer, nor does the end of the program.
+        """
+        try:
+            ended = self._queries.close() & self._streams.close()
+        finally:
+            self._queries.leave_behind()
+            self._streams.leave_behind()
         if ended:
+            self._deadlines.close()
             self._connection.close()
 
     def _run(self, session: Session, work: Callable[[Session], T]) -> T:
@@ -301,29 +333,48 @@ class _Threads:
             raise _no_answer()
         if not self._places.acquire(blocking=False):
             raise TooBusyError(self._busy)
-        running = Running[T](Future(), session, self._threads.submit(work))
+        running = Running[T](Future(), session, Future(), threading.get_ident())
         session.when_stuck = partial(self._give_up, running)
+        running.thread.add_done_callback(lambda _: self._end(running))
         with self._lock:
             self._handed_in.add(running)
-        running.thread.add_done_callback(lambda _: self._end(running))
+        try:
+            # It may run before this returns, and Ctrl-C may come in between: it has to be known by then.
+            self._threads.submit(_do, running.thread, work)
+        except BaseException:
+            running.cancel()
+            raise
         return running
+
+    def cancel_of(self, thread: int) -> None:
+        """Stop what a thread has handed in; returns at once."""
+        for running in self._handed_in_but(set()):
+            if running.by == thread:
+                running.cancel()
+
+    def leave_behind(self) -> None:
+        """Let the end of the program wait for none that has not ended."""
+        for running in self._handed_in_but(set()):
+            running.session.leave_behind()
 
     def close(self) -> bool:
         """Whether all of them have ended; those that wait for a network may not have."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for running in self._handed_in_but(set()):
+            running.thread.cancel()
         while left := self._handed_in_but(self._stuck):
-            wait(left, LOOK_EVERY_S)
-        return not wait(self._handed_in_but(set()), CLOSE_WITHIN_S).not_done
+            wait(_threads(left), LOOK_EVERY_S)
+        return not wait(_threads(self._handed_in_but(set())), CLOSE_WITHIN_S).not_done
 
     def counts(self) -> tuple[int, int]:
         """How many run, and how many wait."""
-        threads = self._handed_in_but(set())
+        threads = _threads(self._handed_in_but(set()))
         running = sum(thread.running() for thread in threads)
         return running, len(threads) - running
 
-    def _handed_in_but(self, others: set[Running[Any]]) -> set[Future[Any]]:
+    def _handed_in_but(self, others: set[Running[Any]]) -> set[Running[Any]]:
         with self._lock:
-            return {running.thread for running in self._handed_in - others}
+            return self._handed_in - others
 
     def _end(self, running: Running[Any]) -> None:
         with self._lock:
@@ -345,6 +396,24 @@ class _Threads:
             with suppress(InvalidStateError):  # it has just ended
                 one.future.set_exception(_no_answer())
             one.thread.cancel()
+
+
+def _threads(handed_in: set[Running[Any]]) -> set[Future[Any]]:
+    return {running.thread for running in handed_in}
+
+
+def _do(thread: Future[T], work: Callable[[], T]) -> None:
+    """Do the work for a future that was there before its thread knew of it."""
+    if not thread.set_running_or_notify_cancel():
+        return
+    try:
+        done = work()
+    except BaseException as error:  # noqa: BLE001 - whoever asked is told, as by any executor
+        thread.set_exception(error)
+        # The error's traceback holds this frame: without the future in it, both go as soon as nobody needs them.
+        del thread
+    else:
+        thread.set_result(done)
 
 
 def _no_answer() -> TransientError:

@@ -45,16 +45,13 @@ def step(engine: QueryEngine, request: Request, work: Callable[[Reader], T], sle
         All threads stay taken for a minute.
     """
     for _ in range(round(60 / BUSY_S)):
-        try:
-            running = engine.submit_step(request, work)
-        except TooBusyError:
-            sleep(BUSY_S)
-            continue
-        try:
-            return running.future.result()
-        except KeyboardInterrupt:
-            running.cancel()
-            raise
+        with engine.interruptible():
+            try:
+                running = engine.submit_step(request, work)
+            except TooBusyError:
+                sleep(BUSY_S)
+                continue
+            return running.result()
     raise TransientError("too many streams are open; end one, or try again later")
 
 

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.pipeline.operate.commands import csv, load, load_id
+from tests.processes import WITHIN_S
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def offered(home, programs):
             capture_output=True,
             text=True,
             check=True,
+            timeout=WITHIN_S,
         )
         assert "" == done.stderr
         return done.stdout.split()
@@ -52,7 +54,12 @@ def test_completion_is_shown_and_installed(programs, tmp_path, program):
     environment = os.environ | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     for option in ("--show-completion", "--install-completion"):
         done = subprocess.run(
-            [programs / program, option, "bash"], env=environment, capture_output=True, text=True, check=True
+            [programs / program, option, "bash"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=WITHIN_S,
         )
         assert "" == done.stderr
     script = (tmp_path / ".bash_completions" / f"{program}.sh").read_text()

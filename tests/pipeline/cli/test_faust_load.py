@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.pipeline.load.commands import asx_trades, ledger_rows, loaded, on_log
+from tests.processes import WITHIN_S
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def faust(home, programs, tmp_path):
             capture_output=True,
             text=True,
             check=False,
+            timeout=WITHIN_S,
         )
         assert status == done.returncode, done.stderr
         return done.stdout if status == 0 else done.stderr

@@ -1,6 +1,5 @@
 """What the help shows is what works: every command has an example, and every example is run as it stands."""
 
-import logging
 import os
 import re
 import shlex
@@ -12,7 +11,6 @@ import zipfile
 
 import pyarrow as pa
 import pytest
-import structlog
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -152,17 +150,6 @@ def run_all(found, home, tmp_path):
             answered(home, arguments, given)
         else:
             assert k2(home, *arguments, program=program, **given) is not None
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_they_were():
-    """Commands in this process set up its logs."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def answered(home, arguments, given):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile, write_manifest_list
@@ -13,6 +14,7 @@ from k2app.lake.catalog import REST_TIMEOUT_PROPERTY, check_readable, create_tab
 from k2app.lake.tables import FORMAT_PROPERTY, SPECS, Name
 from k2app.settings import LakeSettings, Settings
 from tests.lake_flushes import commit, flush, span, writer
+from tests.processes import WITHIN_S, stopped
 
 RULE = "k2.sequence-rule.asx"
 
@@ -65,11 +67,13 @@ def test_two_processes_create_the_tables_at_once(settings):
         "print(*c.create_tables(c.open_catalog(s), s))"
     )
     command = [sys.executable, "-c", code, str(settings.home)]
-    pair = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(2)]
-    for process in pair:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    created = [process.communicate(timeout=60)[0].split() for process in pair]
+    with ExitStack() as both:
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pair = [both.enter_context(stopped(subprocess.Popen(command, **options))) for _ in range(2)]
+        for process in pair:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        created = [process.communicate(timeout=WITHIN_S)[0].split() for process in pair]
     assert sorted(SPECS) == sorted(created[0] + created[1])
 
 
@@ -113,6 +117,14 @@ def test_catalog_that_refuses_connections_is_transient(tmp_path):
     lake = LakeSettings(uri="http://127.0.0.1:9", warehouse="w")
     with pytest.raises(TransientError, match=r"127.0.0.1:9 does not answer"):
         open_catalog(Settings(home=tmp_path, lake=lake))
+
+
+def test_password_of_a_rest_catalog_is_not_told(tmp_path):
+    """A worker that waits for it tells anybody who asks for its health what it waits for."""
+    lake = LakeSettings(uri="http://bob:hunter2@127.0.0.1:9/cat", warehouse="w")
+    with pytest.raises(TransientError, match=r"catalog http://bob:\*\*\*@127.0.0.1:9/cat does not") as told:
+        open_catalog(Settings(home=tmp_path, lake=lake))
+    assert "hunter2" not in str(told.value)
 
 
 def test_catalog_of_no_known_kind_needs_a_person(tmp_path):

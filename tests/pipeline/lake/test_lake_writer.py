@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from k2app.lake.turns import Turns
 from k2app.lake.writer import Flush, Writer
 from tests.lake_flushes import Faulty, commit, flush, offsets, span, writer
 from tests.lake_rows import LOG, MONDAY_US, TOPIC, dead_letters, gaps, trades
+from tests.processes import WITHIN_S, stopped
 
 LOCKED = OperationalError("UPDATE iceberg_tables", {}, Exception("database is locked"))
 UNKNOWN = [TimeoutError("read timed out"), LOCKED, CommitStateUnknownException("502"), ConnectionResetError()]
@@ -145,12 +147,14 @@ def test_two_processes_hold_rows_of_one_partition_and_one_is_fenced(settings, ta
         "0",
         "50",
     ]
-    pair = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=root) for _ in range(2)]
-    assert [process.stdout.readline() for process in pair] == ["staged\n"] * 2
-    for process in pair:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    said = sorted(process.communicate(timeout=60)[0] for process in pair)
+    with ExitStack() as both:
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": root}
+        pair = [both.enter_context(stopped(subprocess.Popen(command, **options))) for _ in range(2)]
+        assert [process.stdout.readline() for process in pair] == ["staged\n"] * 2
+        for process in pair:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        said = sorted(process.communicate(timeout=WITHIN_S)[0] for process in pair)
     assert [line.split()[0] for line in said] == ["committed", "fenced"]
     assert f"partition 0 of {TOPIC}" in said[1]
     assert [*range(1, 50)] == offsets(table_of(Name.TRADES))

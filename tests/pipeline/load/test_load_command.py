@@ -13,6 +13,7 @@ import pytest
 from k2app.lake.tables import Name
 from k2app.load import ledger, reservations
 from tests.pipeline.load.commands import ASX_FILES, asx_trades, ledger_rows, loaded, on_log
+from tests.processes import ended
 
 ASX = ("--profile", "asx", "--type", "trades", "--symbol", "KTO")
 
@@ -146,11 +147,11 @@ def test_a_file_written_to_meanwhile_is_refused(k2, home):
                 file.write(asx_trades(1))
                 file.flush()
 
-    writer = threading.Thread(target=grow)
+    writer = threading.Thread(target=grow, daemon=True)
     writer.start()
     done = k2("grows.csv", *ASX)
     stop.set()
-    writer.join()
+    ended(writer)
     assert 2 == done.status
     assert "grows.csv changed while it was read; nothing was loaded" in done.err
     assert untouched(home)

@@ -105,13 +105,15 @@ def test_a_bar_on_a_terminal(k2, home):
     _ = home.log
     k2.write("9001.csv", asx_trades(3000))
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*LOAD, "9001.csv", *ASX],
-        env=os.environ | home.environment | SMALL_BLOCKS | {"TERM": "xterm", "COLUMNS": "100"},
-        cwd=k2.folder,
-        stdout=theirs,
-        stderr=theirs,
-        stdin=theirs,
+    with stopped(
+        subprocess.Popen(
+            [*LOAD, "9001.csv", *ASX],
+            env=os.environ | home.environment | SMALL_BLOCKS | {"TERM": "xterm", "COLUMNS": "100"},
+            cwd=k2.folder,
+            stdout=theirs,
+            stderr=theirs,
+            stdin=theirs,
+        )
     ) as process:
         os.close(theirs)
         shown = everything(ours)

@@ -17,6 +17,7 @@ from k2app.lake.tables import Name
 from k2app.operate.doctor.doctor import examine
 from k2app.operate.doctor.findings import Verdict
 from k2app.settings import read_settings
+from tests.processes import ended
 
 NOW = datetime(2026, 1, 6, tzinfo=UTC)
 
@@ -149,11 +150,11 @@ def test_memory_limit_that_duckdb_does_not_take(home):
 def stranger():
     """A web server that is not ours."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server.server_address[1]
         server.shutdown()
-        thread.join()
+        ended(thread)
 
 
 def test_port_of_another_program(home, stranger):

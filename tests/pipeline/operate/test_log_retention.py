@@ -11,6 +11,7 @@ from k2app.stream.log_file import LogFile
 from k2app.stream.log_records import records_from_pairs
 from k2app.stream.log_space import LogSpace
 from k2app.stream.retention import HOUR_US, Floor, Keep, Place, Retention, compactable, plan, trim
+from tests.processes import ended
 
 TOPIC = "market.equities.trades.asx"
 REFERENCE = "market.equities.reference_data.asx"
@@ -173,7 +174,7 @@ def test_a_reader_in_the_middle_is_not_disturbed(log):
                 if at != 600:
                     problems.append(at)
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read, daemon=True) for _ in range(2)]
     for reader in readers:
         reader.start()
     try:
@@ -181,7 +182,6 @@ def test_a_reader_in_the_middle_is_not_disturbed(log):
             cut(log, floor(log, next_offset))
     finally:
         done.set()
-        for reader in readers:
-            reader.join()
+        ended(*readers)
     assert [] == problems
     assert list(range(590, 600)) == offsets(log)

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 from commands import csv, k2, k2_json, load, load_id
 from homes import QUOTES, REFERENCE, TRADES, Home, counting, stopped, trades, wait_until
 
 from k2app.cli.status import WIDTH
+from tests.processes import WITHIN_S
 
 WATCHED_S = 60.0
 """Deadline of a watched status: far above the seconds that two looks take."""
@@ -85,18 +85,15 @@ def test_watch_until_interrupted(home):
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = threading.Timer(WATCHED_S, watch.kill)
-    deadline.start()
-    with stopped(watch):
+    with stopped(watch, WATCHED_S):
         looks = 0
         while looks < 2:
             line = watch.stdout.readline()
             assert line, watch.stderr.read()
             looks += "no worker is running" in line
         watch.send_signal(signal.SIGINT)
-        _, errors = watch.communicate()
+        _, errors = watch.communicate(timeout=WITHIN_S)
         assert (130, "k2: interrupted\n") == (watch.returncode, errors)
-    deadline.cancel()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from k2app.query.engine import QueryEngine
 from k2app.query.queries import TRADES_QUERY
 from k2app.query.reading.plan import Planner
 from k2app.query.requests import GapsRequest, Request, RowsRequest, SummariesRequest, make, parse
+from tests.processes import WITHIN_S
 from tests.query_lake import MONDAY, gap, quote, trade
 
 BULK = 50
@@ -209,7 +210,7 @@ def test_a_stream_whose_files_expire_is_gone(put, engine, catalog, settings):
     engine._planner = Meddling(happens)
     running = engine.submit_stream(TRADES_QUERY, RowsRequest(), lambda stream: list(stream.batches))
     with pytest.raises(GoneError, match=r"of trades is not there, or has expired"):
-        running.future.result()
+        running.future.result(WITHIN_S)
 
 
 def test_a_file_that_is_lost_is_no_expiry(put, catalog, settings, meddled):

@@ -6,22 +6,29 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
+from queue import Queue
 
 import duckdb
 import pytest
 
-from k2app.errors import OperatorError
+from k2app.errors import K2Error, OperatorError
 from k2app.query.answers.result_text import to_json
 from k2app.query.engine import TRADES_QUERY
+from k2app.query.queries import STATS_QUERY
 from k2app.query.reading.pool import (
     QUEUED_PER_THREAD,
+    Busy,
     Pool,
     QueryCancelledError,
     QueryTimeoutError,
     TooBusyError,
 )
-from k2app.query.requests import RowsRequest
+from k2app.query.requests import RowsRequest, StatsRequest
 from k2app.settings import QuerySettings
+from tests.pipeline.homes import wait_until
+from tests.processes import WITHIN_S
 from tests.query_lake import trade
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) AS a(x), range(1000) AS b(y) WHERE x * y % 7 = 3"
@@ -96,6 +103,53 @@ def test_a_query_cancelled_while_it_waits_never_runs(tmp_path):
     assert [] == ran
 
 
+def test_ctrl_c_while_a_query_is_handed_in_stops_it(engine, monkeypatch):
+    """It may run before whoever asks has it in hand: DuckDB is never closed under it."""
+    sessions, ends = Queue(), Queue()
+
+    def read(reader, _request):
+        sessions.put(reader.session)
+        try:
+            return endless(reader.session)
+        except K2Error as end:
+            ends.put(end)
+            raise
+
+    def interrupted(*work):
+        hand_over(*work)
+        # What is handed over has begun: the worst moment.
+        begun.append(sessions.get(timeout=WITHIN_S))
+        raise KeyboardInterrupt
+
+    begun = []
+    threads = engine._pool._queries._threads
+    hand_over = threads.submit
+    monkeypatch.setattr(threads, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.answer(replace(STATS_QUERY, read=read), StatsRequest())
+    try:
+        assert isinstance(ends.get(timeout=WITHIN_S), QueryCancelledError)
+        wait_until(lambda: Busy(running=0, queued=0, streams=0) == engine.busy(), "nothing runs")
+    finally:
+        begun[0].stop(QueryCancelledError("the test is over"))
+
+
+def test_who_is_interrupted_stops_nobody_else(tmp_path):
+    """Ctrl-C reaches one thread: what others have handed in goes on."""
+    pool = pool_of(tmp_path)
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(pool.submit, endless).result(WITHIN_S)
+    ours = pool.submit(endless)
+    with pytest.raises(KeyboardInterrupt), pool.interruptible():
+        raise KeyboardInterrupt
+    # It may not have begun: then it never does.
+    with pytest.raises((CancelledError, QueryCancelledError)):
+        ours.future.result(WITHIN_S)
+    assert not theirs.future.done()
+    theirs.cancel()
+    pool.close()
+
+
 def test_too_many_waiting_queries_are_turned_away(tmp_path):
     """One runs, as many wait as may, the next is told to come back; places come free again."""
     pool = pool_of(tmp_path, concurrent=1)
@@ -143,9 +197,9 @@ def test_duckdb_reaches_nothing_but_the_warehouse(tmp_path, sql):
     read = pool.submit(
         lambda session: session.fetch("SELECT content FROM read_text($f)", {"f": str(root / "inside")})
     )
-    assert "rows" == read.future.result()["content"][0].as_py()
+    assert "rows" == read.future.result(WITHIN_S)["content"][0].as_py()
     with pytest.raises(duckdb.Error, match=r"(?i)permission|disabled|locked"):
-        pool.submit(lambda session: session.fetch(sql.format(root=root), {})).future.result()
+        pool.submit(lambda session: session.fetch(sql.format(root=root), {})).future.result(WITHIN_S)
     pool.close()
 
 
@@ -195,5 +249,5 @@ def test_two_processes_give_the_same_bytes(put, engine, settings):
     put("trades", rows)
     here = to_json(engine.trades(RowsRequest(limit=7, symbol=("RIO", "BHP"))))
     command = [sys.executable, "-c", OTHER_PROCESS, str(settings.home)]
-    there = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    there = subprocess.run(command, capture_output=True, check=True, timeout=WITHIN_S)
     assert here == there.stdout

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from k2app.blocking import left_behind
 from k2app.errors import TransientError
 from k2app.query.reading import pool as pools
 from k2app.query.reading.pool import Pool, QueryTimeoutError
@@ -68,3 +69,28 @@ def test_program_does_not_wait_for_them_for_ever(tmp_path, network, monkeypatch)
     pool.close()
     assert not stuck.thread.done()
     network.set()
+
+
+def test_program_does_not_wait_for_what_an_interrupted_close_leaves(tmp_path, network, monkeypatch):
+    """Ctrl-C a second time: the thread is among those that the end of the program gives up on, until it ends."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    begun = threading.Event()
+    pool = Pool(QuerySettings(), str(tmp_path))
+    running = pool.submit(lambda _: begun.set() or network.wait(PROMPT_S), stream=True)
+    assert begun.wait(PROMPT_S)
+    assert [] == streams_left_behind()
+    monkeypatch.setattr(pools, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.close()
+    assert ["stuck-streams_0"] == streams_left_behind()
+    network.set()
+    running.thread.result(PROMPT_S)
+    assert [] == streams_left_behind()
+
+
+def streams_left_behind():
+    """Other tests may have left queries."""
+    return [name for name in left_behind() if "streams" in name]

@@ -30,6 +30,7 @@ from k2app.query.requests import (
 )
 from tests.lake_flushes import commit as commit_flush
 from tests.lake_flushes import flush, offsets, span, writer
+from tests.processes import ended
 from tests.query_lake import MONDAY, company, gap, quote, trade
 
 NOW_US = 1_767_600_000_000_000
@@ -193,7 +194,7 @@ def test_tags_and_flushes_do_not_lose_each_other(catalog, settings):
             failed.append(error)
             raise
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     tags = Tags(catalog, settings)
     snapshots = Snapshots(catalog, settings)
@@ -204,7 +205,7 @@ def test_tags_and_flushes_do_not_lose_each_other(catalog, settings):
         )
         if len(made) % 3 == 0:
             tags.drop(made.pop().tag.name)
-    worker.join()
+    ended(worker)
     assert [] == failed
     assert [n for n in range(60) if n % 5] == offsets(load(catalog, settings, Name.TRADES))
     assert {one.tag.name for one in made} == set(tags.all())

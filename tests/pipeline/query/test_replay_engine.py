@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -12,7 +11,6 @@ from decimal import Decimal
 
 import fastavro
 import pytest
-import structlog
 
 import schemas
 from k2app.cli import k2_query as cli
@@ -57,8 +55,6 @@ def rows(put):
 @pytest.fixture
 def run(settings, monkeypatch, capsysbinary):
     """Run k2-query on the test's lake; status, standard output and standard error."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
 
     def command(*arguments):
         monkeypatch.setenv("K2_HOME", str(settings.home))
@@ -69,10 +65,7 @@ def run(settings, monkeypatch, capsysbinary):
         done = capsysbinary.readouterr()
         return ended.value.code or 0, done.out, done.err.decode()
 
-    yield command
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return command
 
 
 def test_a_player_writes_rows_when_they_are_due(engine, put):

@@ -24,6 +24,7 @@ from k2app.query.replay.request import ReplayFormat, ReplayRequest
 from k2app.query.replay.script import Script
 from k2app.query.requests import RowsRequest, make
 from k2app.settings import Settings
+from tests.processes import WITHIN_S
 from tests.query_lake import MONDAY_US, append, quote, trade
 from tests.replay_lake import expected, made_rows, objects, open_gap, put_in_commits, rows_of
 
@@ -66,10 +67,10 @@ def run(engine, **asked):
     request = make(ReplayRequest, **asked)
     lines = engine.submit_step(
         request, lambda reader: Lines(Feed(open_replay(reader, request)), ReplayFormat.NDJSON)
-    ).future.result()
+    ).future.result(WITHIN_S)
     script = Script(lines, Pace(request.speed, request.rate), 0.0)
     written = [lines.start()]
-    while (part := engine.submit_step(request, lines.step).future.result()) is not None:
+    while (part := engine.submit_step(request, lines.step).future.result(WITHIN_S)) is not None:
         script.take(part)
         written += script.due(0.0)
         written.append(lines.progress(script.rows, part.place(len(part) - 1)))
@@ -114,9 +115,9 @@ def test_a_resume_token_begins_the_exact_rest(lake):
 def test_the_place_of_every_row_can_be_resumed_from(lake):
     """Not only those that progress lines name."""
     request = ReplayRequest()
-    opened = lake.submit_step(request, lambda reader: open_replay(reader, request)).future.result()
+    opened = lake.submit_step(request, lambda reader: open_replay(reader, request)).future.result(WITHIN_S)
     feed = Feed(opened)
-    piece = lake.submit_step(request, feed.next).future.result()
+    piece = lake.submit_step(request, feed.next).future.result(WITHIN_S)
     every = expected(MADE, wanted=visible)
     for row, place in enumerate(piece.every_place()):
         assert piece.place(row) == place
@@ -163,7 +164,7 @@ def test_streams_of_one_table_have_the_same_order(lake, order):
 
 def streamed(engine, **asked):
     work = lambda stream: [n for b in stream.batches for n in b["offset"].to_pylist()]  # noqa: E731 - a callback
-    return engine.submit_stream(TRADES_QUERY, RowsRequest(**asked), work).future.result()
+    return engine.submit_stream(TRADES_QUERY, RowsRequest(**asked), work).future.result(WITHIN_S)
 
 
 @pytest.mark.usefixtures("cut")
@@ -207,7 +208,7 @@ def test_batches_have_the_union_of_columns(lake):
         return stream.schema, found
 
     request = ReplayRequest(columns=columns)
-    schema, found = lake.submit_stream(REPLAY_QUERY, request, read).future.result()
+    schema, found = lake.submit_stream(REPLAY_QUERY, request, read).future.result(WITHIN_S)
     assert ["record", *columns] == schema.names
     rows = [row for batch, _ in found for row in batch.to_pylist()]
     assert expected(MADE, wanted=visible) == [(row["record"], row["offset"]) for row in rows]
@@ -217,7 +218,7 @@ def test_batches_have_the_union_of_columns(lake):
         done += batch.num_rows
         _, rest = lake.submit_stream(
             REPLAY_QUERY, ReplayRequest(columns=columns, cursor=token), read
-        ).future.result()
+        ).future.result(WITHIN_S)
         assert rows[done:] == [row for later, _ in rest for row in later.to_pylist()]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from bench.sinks_usage import PAGE_BYTES, TICKS_PER_S, Process, Usage, parsed, tree_usage, usage
+from tests.processes import WITHIN_S
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
@@ -53,7 +54,7 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
 def test_what_an_ended_child_took_is_counted_once() -> None:
     """The kernel's own account of this process and its ended children agrees, up to a tick of each figure."""
     before, counted = usage(os.getpid()), kernel_s()
-    subprocess.run([sys.executable, "-c", BURN], check=True)
+    subprocess.run([sys.executable, "-c", BURN], check=True, timeout=WITHIN_S)
     grown, expected = usage(os.getpid()).cpu_s - before.cpu_s, kernel_s() - counted
     assert before.resident_bytes > 0
     assert abs(grown - expected) <= 8 / TICKS_PER_S

@@ -9,6 +9,7 @@ import pytest
 from k2app.client import Client
 from k2app.query.queries import QUERIES
 from k2app.query.requests import parameters
+from tests.processes import WITHIN_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,4 +43,4 @@ def test_the_client_brings_no_engine():
     """Who only asks a server waits for neither DuckDB nor Iceberg."""
     heavy = "{'duckdb', 'pyiceberg', 'faust', 'aiohttp', 'pydantic', 'sqlalchemy', 'fastavro'}"
     code = f"import sys, k2app.client; sys.exit(sorted({heavy} & sys.modules.keys()) or 0)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=WITHIN_S)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from k2app.lake.turns import Turns
+from tests.processes import stopped
 
 PATIENT_S = 60.0
 """A wait that no test is to see the end of."""
@@ -32,12 +33,11 @@ def uri(tmp_path):
 def another_process(uri):
     """A process that has the turn at the gaps until it is told to end, or killed."""
     command = [sys.executable, "-c", HOLDER, uri]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert "held\n" == process.stdout.readline()
-            yield process
-        finally:
-            process.kill()
+    with stopped(
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ) as process:
+        assert "held\n" == process.stdout.readline()
+        yield process
 
 
 def taking(turns, table="gaps"):
@@ -48,7 +48,7 @@ def taking(turns, table="gaps"):
         with turns.at(table):
             has.set()
 
-    thread = threading.Thread(target=take)
+    thread = threading.Thread(target=take, daemon=True)
     thread.start()
     return thread, has
 

@@ -20,6 +20,7 @@ from k2app.market.sequence_ranges import RangeSet
 from k2app.market.sequence_rules import Rule
 from k2app.market.sequence_states import State, States
 from k2app.market.sequences import check
+from tests.processes import WITHIN_S
 
 RULE = Rule(kind="contiguous", scope="trading_date", first=1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -96,6 +97,7 @@ def test_digest_in_another_process():
         capture_output=True,
         check=True,
         text=True,
+        timeout=WITHIN_S,
     )
     assert states.digest() == other.stdout.strip()
 

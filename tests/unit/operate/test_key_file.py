@@ -14,6 +14,7 @@ from k2app.cli.k2 import app
 from k2app.errors import OperatorError
 from k2app.operate.key_file import KeyFile
 from k2app.operate.keys import Scope, find, new_key
+from tests.processes import ended
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -75,11 +76,10 @@ def test_a_file_that_others_may_write_is_refused(file):
 def test_keys_made_at_the_same_time_are_all_there(file):
     """Each change reads what the one before wrote."""
     keys = [made(f"key {n}").key for n in range(12)]
-    threads = [threading.Thread(target=KeyFile(file.path).add, args=(key,)) for key in keys]
+    threads = [threading.Thread(target=KeyFile(file.path).add, args=(key,), daemon=True) for key in keys]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    ended(*threads)
     assert {key.id for key in keys} == {key.id for key in file.read()}
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from k2app.errors import OperatorError
 from k2app.stream.log_file import LogFile
 from k2app.stream.log_records import records_from_pairs
+from tests.processes import WITHIN_S, stopped
 
 TOPIC = "market.equities.trades.asx"
 EVERYTHING = {"max_rows": 10**9, "max_bytes": 10**12}
@@ -118,10 +119,10 @@ def test_two_processes_append(log):
         "log = LogFile(Path(sys.argv[1]))\n"
         "for i in range(50): log.append(sys.argv[2], [records_from_pairs(0, [(b'other', b'%d' % i)])])\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", script, str(log.path), TOPIC])
-    for i in range(50):
-        append(log, [(b"mine", b"%d" % i)])
-    assert 0 == other.wait(60)
+    with stopped(subprocess.Popen([sys.executable, "-c", script, str(log.path), TOPIC])) as other:
+        for i in range(50):
+            append(log, [(b"mine", b"%d" % i)])
+        assert 0 == other.wait(WITHIN_S)
     batch = log.read(TOPIC, 0, 0, **EVERYTHING)
     assert list(range(100)) == batch.offsets.tolist()
     for name in (b"mine", b"other"):
