@@ -19,7 +19,7 @@ ASX = ("--profile", "asx", "--type", "trades", "--symbol", "KTO")
 SMALL_BLOCKS = {"K2_LOAD_BLOCK_BYTES": "4096"}
 """Blocks of about 130 rows, each durable before the next: a load long enough to be caught in its middle."""
 
-MANY = 50_000
+MANY = 150_000
 """Rows of a file that takes a second in small blocks."""
 
 

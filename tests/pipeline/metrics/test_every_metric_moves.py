@@ -22,6 +22,7 @@ from tests.pipeline.metrics.expected import broken_promises
 from tests.pipeline.metrics.scraped import PREFIX, scraped_until
 from tests.pipeline.stream.running import (
     HELD,
+    Gate,
     flushed_all,
     partition_with_rows,
     read_all,
@@ -30,6 +31,7 @@ from tests.pipeline.stream.running import (
     settings_of,
     trades_of,
     until,
+    writer_of,
 )
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) AS a(x), range(1000) AS b(y) WHERE x * y % 7 = 3"
@@ -178,7 +180,12 @@ class Life:
         """Memory runs short, and is enough again."""
         memory = self.app.brake.memory
         used, memory._used = memory._used, lambda: 2 * memory.limit_bytes
+        await until(lambda: memory.short, "short memory")
+        gate = Gate(writer_of(self.app), "stage")
+        self.home.publish(trades(counting(1, 5, first=9_000)))
+        # Until what was read is in the lake, nothing is read.
         await self.scrape(lambda p: p.value("k2_ingest_paused", reason="memory") == 1, "a pause")
+        gate.open()
         memory._used = used
         await until(lambda: not memory.short, "memory")
 
