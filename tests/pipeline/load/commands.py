@@ -98,12 +98,14 @@ class Command:
         return name
 
 
-def asx_trades(rows: int, *, price: int = 1, date: str = "03/10/2014") -> str:
-    """Lines of an ASX file of trades, a second apart; the quantity of each is its line."""
-    return "".join(
-        f"{date},{10 + i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}.000,{price},{i + 1},0,,\n"
-        for i in range(rows)
-    )
+def asx_trades(rows: int, *, price: int = 1, date: str = "03/10/2014", apart_ms: int = 1_000) -> str:
+    """Lines of an ASX file of trades from ten o'clock on; the quantity of each is its line."""
+    return "".join(f"{date},{_time(i * apart_ms)},{price},{i + 1},0,,\n" for i in range(rows))
+
+
+def _time(ms: int) -> str:
+    s = ms // 1_000
+    return f"{10 + s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.{ms % 1_000:03}"
 
 
 def on_log(home, topic: str = TRADES) -> list[dict]:

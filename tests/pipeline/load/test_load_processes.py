@@ -75,7 +75,7 @@ def visible_once(home) -> None:
 
 def test_a_killed_load_is_finished_by_loading_the_file_again(k2, home):
     """What was sent before it died comes back as duplicate: every row is visible once."""
-    k2.write("big.csv", asx_trades(MANY))
+    k2.write("big.csv", asx_trades(MANY, apart_ms=100))
     assert -signal.SIGKILL == caught(k2, home, signal.SIGKILL)[0]
     [entry] = ledger_rows(home)
     assert ledger.RESERVED == entry.state
@@ -88,7 +88,7 @@ def test_a_killed_load_is_finished_by_loading_the_file_again(k2, home):
 
 def test_ctrl_c_ends_a_load_that_can_be_finished_later(k2, home):
     """At once, with the shell's status and a line that says what to do."""
-    k2.write("big.csv", asx_trades(MANY))
+    k2.write("big.csv", asx_trades(MANY, apart_ms=100))
     status, out, err, took_s = caught(k2, home, signal.SIGINT)
     assert (130, "") == (status, out)
     *progress, said = err.splitlines()
