@@ -65,13 +65,20 @@ def main() -> int:
 def show(console: Console, scenes: list[Scene]) -> None:
     """Print what was broken, what fired, and how long the way back took."""
     table = Table(
-        "broken", "alert", "fired after s", "worker said", "in the lake after s", "alert over after s"
+        "broken",
+        "alert",
+        "fired after s",
+        "others",
+        "worker said",
+        "in the lake after s",
+        "alert over after s",
     )
     for scene in scenes:
         table.add_row(
             scene.fault,
             scene.alert,
             f"{scene.fired_s:.0f}",
+            ", ".join(sorted(scene.others)) or "-",
             scene.said or "-",
             f"{scene.recovered_s:.0f}",
             f"{scene.quiet_s:.0f}",

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -33,11 +33,13 @@ class Alarm:
     """What is asked of it in a drill."""
 
     server: Prometheus
+    seen: set[str] = field(default_factory=set)
+    """Every alert that fired at a look, whoever waited for which."""
 
     def wait_for(self, alerts: Collection[str], within_s: float) -> str:
         """Wait until one of these alerts fires; returns which."""
         deadline = time.monotonic() + within_s
-        while not (fired := self.server.firing() & {*alerts}):
+        while not (fired := self._firing() & {*alerts}):
             assert time.monotonic() < deadline, (
                 f"none of {', '.join(sorted(alerts))} fired within {within_s} s"
             )
@@ -47,9 +49,14 @@ class Alarm:
     def wait_for_quiet(self, alerts: Collection[str], within_s: float) -> None:
         """Wait until none of these alerts fires."""
         deadline = time.monotonic() + within_s
-        while fired := self.server.firing() & {*alerts}:
+        while fired := self._firing() & {*alerts}:
             assert time.monotonic() < deadline, f"{', '.join(sorted(fired))} still fires after {within_s} s"
             time.sleep(LOOK_S)
+
+    def _firing(self) -> set[str]:
+        firing = self.server.firing()
+        self.seen.update(firing)
+        return firing
 
 
 @contextmanager

@@ -33,6 +33,8 @@ class Scene:
     fired_s: float = 0.0
     recovered_s: float = 0.0
     quiet_s: float = 0.0
+    others: set[str] = field(default_factory=set)
+    """Alerts that fired meanwhile, too."""
     problems: list[str] = field(default_factory=list)
 
     def told(self) -> str:
@@ -48,6 +50,7 @@ class Scene:
 def play(stage: Stage, alarm: Alarm, fault: Fault) -> Scene:
     """Let a fault happen, and see how it ends."""
     scene, begun_s = Scene(fault.name), time.monotonic()
+    alarm.seen.clear()
     with fault.lasting(stage):
         try:
             scene.alert = alarm.wait_for(fault.alerts, FIRES_S if fault.must_fire else COPES_S)
@@ -67,6 +70,7 @@ def play(stage: Stage, alarm: Alarm, fault: Fault) -> Scene:
         scene.quiet_s = time.monotonic() - mended_s
     except AssertionError as error:
         scene.problems.append(f"{fault.name}: {error}")
+    scene.others = alarm.seen - fault.alerts
     stage.check()
     return scene
 
