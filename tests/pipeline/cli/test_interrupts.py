@@ -79,5 +79,12 @@ def write_lock(home) -> contextlib.ExitStack:
 def in_command(process):
     """Whether it has imported what it needs and opened the log."""
     assert process.poll() is None, "it ended before the signal"
-    opened = [file.readlink().name for file in Path(f"/proc/{process.pid}/fd").iterdir() if file.is_symlink()]
-    return "log.db" in opened
+    return any(name_of(file) == "log.db" for file in Path(f"/proc/{process.pid}/fd").iterdir())
+
+
+def name_of(descriptor):
+    """Name of the file behind a descriptor of a process; empty: it was closed meanwhile."""
+    try:
+        return descriptor.readlink().name
+    except FileNotFoundError:
+        return ""
