@@ -46,7 +46,7 @@ async def scrape(base, key):
     return Page(answer.text)
 
 
-async def scraped_until(base, key, holds, what, within_s=30.0):
+async def scraped_until(base, key, holds, what, within_s=120.0):
     """Scrape until a page shows something, or fail by the deadline."""
     async with asyncio.timeout(within_s):
         while True:

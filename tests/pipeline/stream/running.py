@@ -22,11 +22,11 @@ from k2app.stream.log_file import LogFile
 from k2app.stream.registry import EmbeddedRegistry
 from tests.pipeline.homes import TRADES
 
-WITHIN_S = 30.0
+WITHIN_S = 120.0
 """Deadline of everything that is waited for: far above what it takes, so that only a hang meets it."""
 
-STOPS_WITHIN_S = 60.0
-"""Deadline of a stop: it may wait for a last flush, and for each part to end."""
+STOPS_WITHIN_S = 120.0
+"""Deadline of a start and of a stop: that may wait for a last flush, and for each part to end."""
 
 QUICK = Pace(within_s=0.3, first_wait_s=0.01, longest_wait_s=0.05, jitter_s=0.01)
 """Commits that are given up after a moment, so that a test need not wait for a minute."""
@@ -56,13 +56,22 @@ async def running(home, **groups):
         app.failures.append(error)
 
     app.on_failure = fail
-    await app.start()
+    await within(app.start(), "the start")
     try:
         await until(lambda: trades_of(app).reading and app.consumer.assignment(), "partitions restored")
         yield app
     finally:
-        await asyncio.wait_for(app.stop(), STOPS_WITHIN_S)
+        await within(app.stop(), "the stop")
     assert [] == app.failures
+
+
+async def within(work, what):
+    """Await something, or fail by the deadline with what else is under way: services of Faust's swallow a cancel."""
+    task = asyncio.ensure_future(work)
+    if not (await asyncio.wait({task}, timeout=STOPS_WITHIN_S))[0]:
+        others = [str(one.get_stack(limit=1)) for one in asyncio.all_tasks()]
+        raise AssertionError("\n".join([f"not within {STOPS_WITHIN_S} s: {what}", *others]))
+    await task
 
 
 async def until(holds, what, within_s=WITHIN_S):
